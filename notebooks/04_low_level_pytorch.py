@@ -1,0 +1,463 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · A VAE from functions
+#
+# You build a convolutional VAE from tensors and functions alone, train it to a good loss on MNIST, and then look under the hood of other people's losses.
+
+# %% [markdown] tags=["badges"]
+# <!-- badges -->
+
+# %% [markdown]
+# **You will be able to**
+#
+# - write a convolutional VAE with `F.conv2d`, `F.linear` and `F.conv_transpose2d` on named tensors;
+# - write its training loop, and read its curves;
+# - choose between Bernoulli, Gaussian and Laplace likelihoods, and compare them fairly;
+# - compute the β that an implementation hides in its sums and averages.
+#
+# *Time:* 80 minutes of yours, four of the computer's. *Assumed:* [lesson 02](02_numpy_forward.ipynb) and [lesson 03](03_gradients.ipynb); what a convolution does.
+
+# %% tags=["setup"]
+try:
+    import vae_course  # noqa: F401
+except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
+    import pathlib, subprocess, sys
+    RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
+    if "google.colab" not in sys.modules or not course:
+        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+import json, time, torch, torch.nn.functional as F
+from vae_course import data, losses, metrics, plots, runtime, training
+from vae_course.data import batches
+
+# %% [markdown]
+# In lessons 02 and 03 you wrote the gradients yourself. From here on, PyTorch's autograd does that. What we still do by hand is everything that `torch.nn` would hide: parameters, shapes, sums.
+
+# %%
+rng = runtime.seed(0)
+digits = data.load_digits()
+train_x = digits.train_x[: runtime.steps(60_000, 3_000)]
+test_x = digits.test_x[: runtime.steps(10_000, 1_000)]
+
+# %% [markdown]
+# ## Shapes first
+#
+# A convolution slides a small window (here 3×3, the **kernel**) over the image. With **stride** 2 it moves two pixels at a time, so height and width are halved; **padding** 1 adds a black border so that the window fits at the edge. For $n$ pixels along a side,
+#
+# $$n_{\text{out}} = \left\lfloor\frac{n + 2\,\text{padding} - \text{kernel}}{\text{stride}}\right\rfloor + 1.$$
+#
+# A **transposed** convolution goes the other way, and doubles: $n_{\text{out}} = (n - 1)\,\text{stride} - 2\,\text{padding} + \text{kernel} + \text{output padding}$. Several sizes become 7 under the first formula (13 and 14 do), so the second one needs to be told which of them is meant: that is the output padding.
+
+
+# %%
+def conv_size(n, kernel=3, stride=2, padding=1):
+    return (n + 2 * padding - kernel) // stride + 1
+
+
+def transposed_size(n, kernel=3, stride=2, padding=1, output_padding=1):
+    return (n - 1) * stride - 2 * padding + kernel + output_padding
+
+
+# %% tags=["nbval-check-output"]
+print("down:", 28, conv_size(28), conv_size(conv_size(28)))
+print("up:  ", 7, transposed_size(7), transposed_size(transposed_size(7)))
+
+# %% [markdown]
+# ## Parameters are named tensors
+#
+# This is the whole network: eight layers, each a weight and a bias. Weights of `F.linear` are (out, in), of `F.conv2d` (out, in, height, width), and of `F.conv_transpose2d` (in, out, height, width), with the first two exchanged.
+
+# %%
+Z_DIM = 20
+WEIGHTS = {
+    "conv1": (32, 1, 3, 3),  # 28×28 -> 14×14
+    "conv2": (64, 32, 3, 3),  # 14×14 -> 7×7
+    "enc": (256, 64 * 7 * 7),
+    "head": (2 * Z_DIM, 256),  # mu beside logvar
+    "dec1": (256, Z_DIM),
+    "dec2": (64 * 7 * 7, 256),
+    "deconv1": (64, 32, 3, 3),  # 7×7 -> 14×14
+    "deconv2": (32, 1, 3, 3),  # 14×14 -> 28×28
+}
+
+
+# %% [markdown]
+# Each starts uniformly between $\pm 1/\sqrt{\text{fan-in}}$, as in lesson 02. `requires_grad_()` asks autograd to keep track of a tensor.
+
+
+# %%
+def new_parameters(generator):
+    params = {}
+    for name, shape in WEIGHTS.items():
+        bound = torch.Size(shape[1:]).numel() ** -0.5
+        outputs = shape[1] if name.startswith("deconv") else shape[0]
+        params[f"{name}.weight"] = torch.empty(shape).uniform_(-bound, bound, generator=generator).requires_grad_()
+        params[f"{name}.bias"] = torch.empty(outputs).uniform_(-bound, bound, generator=generator).requires_grad_()
+    return params
+
+
+params = new_parameters(rng)
+print(f"{sum(p.numel() for p in params.values()):,} parameters")
+
+# %% [markdown]
+# ## Encoder and decoder
+#
+# The comment at the end of a line gives the shape of the result, wherever it changes.
+
+
+# %%
+def encode(params, x):
+    """x: (B, 1, 28, 28) -> mu, logvar: (B, 20) each."""
+    h = F.relu(F.conv2d(x, params["conv1.weight"], params["conv1.bias"], stride=2, padding=1))  # (B, 32, 14, 14)
+    h = F.relu(F.conv2d(h, params["conv2.weight"], params["conv2.bias"], stride=2, padding=1))  # (B, 64, 7, 7)
+    h = F.relu(F.linear(h.flatten(1), params["enc.weight"], params["enc.bias"]))  # (B, 256)
+    mu, logvar = F.linear(h, params["head.weight"], params["head.bias"]).chunk(2, dim=1)  # (B, 20) each
+    return mu, logvar
+
+
+def decode(params, z):
+    """z: (B, 20) -> logits: (B, 1, 28, 28)."""
+    up = {"stride": 2, "padding": 1, "output_padding": 1}
+    h = F.relu(F.linear(z, params["dec1.weight"], params["dec1.bias"]))  # (B, 256)
+    h = F.relu(F.linear(h, params["dec2.weight"], params["dec2.bias"])).unflatten(1, (64, 7, 7))  # (B, 64, 7, 7)
+    h = F.relu(F.conv_transpose2d(h, params["deconv1.weight"], params["deconv1.bias"], **up))  # (B, 32, 14, 14)
+    return F.conv_transpose2d(h, params["deconv2.weight"], params["deconv2.bias"], **up)  # (B, 1, 28, 28)
+
+
+# %% [markdown]
+# The mirror is not perfect, and need not be: encoder and decoder share no weights, only the order of sizes.
+#
+# ## The loss
+#
+# The terms of lesson 02, in PyTorch. `reduction="none"` keeps one number for each pixel, so that *we* say what is summed: pixels and latents. Only the training loop averages, over the batch.
+
+
+# %%
+def negative_elbo(params, x):
+    """x: (B, 1, 28, 28) -> loss, rec, kl: (B,) each, in nats."""
+    mu, logvar = encode(params, x)
+    z = mu + (0.5 * logvar).exp() * torch.randn_like(mu)
+    logits = decode(params, z)
+    rec = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=(1, 2, 3))
+    kl = 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(dim=1)
+    return {"loss": rec + kl, "rec": rec, "kl": kl}
+
+
+# %% [markdown]
+# **Predict:** what will `rec` and `kl` be before training? (Lesson 02 gives the answer.)
+
+# %%
+with torch.no_grad():
+    print({name: round(values.mean().item(), 2) for name, values in negative_elbo(params, train_x[:500]).items()})
+
+# %% [markdown]
+# The course's package has the same network, built from `torch.nn` layers. With our parameters copied into it, it must give the same numbers; from lesson to lesson we can then import it instead of typing it again.
+
+# %%
+from vae_course.models.conv import ConvVAE
+
+model = ConvVAE(z_dim=Z_DIM)
+with torch.no_grad():
+    for ours, theirs in zip(params.values(), model.parameters(), strict=True):
+        theirs.copy_(ours)
+    same_mu = torch.allclose(encode(params, test_x[:50])[0], model.encode(test_x[:50])[0], atol=1e-5)
+    z = torch.randn(50, Z_DIM, generator=rng)
+    same_logits = torch.allclose(decode(params, z), model.decode(z), atol=1e-5)
+assert same_mu
+assert same_logits
+
+# %% [markdown]
+# ## The training loop
+#
+# Four steps for each batch: **forward** (compute the loss), **zero-grad** (forget the last batch's gradients), **backward** (compute the new ones), **step** (let Adam move the parameters).
+#
+# The learning rate rises for the first third of the training and then falls to zero along a cosine. Large steps in the middle get far, small steps at the end settle down; for a short training this is worth several nats.
+
+
+# %%
+def learning_rate(step, steps, peak=2e-3):
+    """Up in a straight line for 30 % of the steps, then down to zero along a cosine."""
+    rise = 0.3 * steps
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * (step - rise) / (steps - rise))).item())
+
+
+# %%
+@torch.no_grad()
+def test_loss(params):
+    parts = [negative_elbo(params, x)["loss"] for (x,) in batches(test_x, size=1000, shuffle=False)]
+    return torch.cat(parts).mean().item()
+
+
+# %% [markdown]
+# Now the training: every image once an epoch, in a new order. It takes a minute or two.
+
+# %%
+from tqdm import tqdm
+
+epochs, batch_size = runtime.steps(10, 1), 128
+steps = epochs * -(-len(train_x) // batch_size)
+optimizer = torch.optim.Adam(params.values(), lr=0.0, fused=True)
+curve = {"training": [], "test": []}
+seconds, step = 0.0, 0
+for _ in tqdm(range(epochs), "training", unit="epoch"):
+    start, total = time.perf_counter(), 0.0
+    for (x,) in batches(train_x, size=batch_size, generator=rng):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, steps)
+        loss = negative_elbo(params, x)["loss"].mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step, total = step + 1, total + loss.item() * len(x)
+    seconds += time.perf_counter() - start
+    curve["training"].append(total / len(train_x))
+    curve["test"].append(test_loss(params))
+
+# %%
+print(f"test −ELBO after {epochs} epochs: {curve['test'][-1]:.2f} nats per image")
+assert curve["test"][-1] < 543
+
+# %%
+ax = plots.curves(range(1, epochs + 1), curve, title="Training and test loss of the convolutional VAE", xlabel="epoch", ylabel="−ELBO (nats per image)")
+plots.show(ax, alt="Training and test loss over the epochs, both falling, the test loss close to the training loss.")
+
+# %% [markdown]
+# Read the two curves together. If the test curve turned up while the training curve still fell, the model would be memorising. A training curve above the test curve in the first epochs is no miracle: it is an average over an epoch in which the model was still worse.
+#
+# And the pictures. Reconstructions use the mean of $q(z \mid x)$; samples use noise alone.
+
+# %%
+with torch.no_grad():
+    x = test_x[:10]
+    rebuilt = decode(params, encode(params, x)[0]).sigmoid()
+    samples = decode(params, torch.randn(30, Z_DIM, generator=rng)).sigmoid()
+grid = plots.image_grid(torch.cat([x, rebuilt]), columns=10, row_labels=["original", "rebuilt"], title="Twenty numbers hold an image well")
+plots.show(grid, alt="Ten test digits and their reconstructions, which are close to the originals, slightly smoother.")
+
+# %%
+plots.show(plots.image_grid(samples, columns=10, title="Samples from the prior"), alt="Thirty generated digits; most can be read, a few are ambiguous shapes.")
+
+# %% [markdown]
+# ## Other likelihoods
+#
+# The Bernoulli likelihood treats grey as a coin. Two alternatives treat a pixel as a measured value, with the decoder's answer $m = \text{sigmoid}(\ell)$ as its mean:
+#
+# $$-\log N(x; m, \sigma^2) = \frac{(x - m)^2}{2\sigma^2} + \tfrac12\log(2\pi\sigma^2), \qquad
+# -\log \text{Laplace}(x; m, b) = \frac{|x - m|}{b} + \log(2b),$$
+#
+# summed over the pixels: squared error, and absolute (L1) error. Both have a scale, and the scale is no detail. It sets the exchange rate between reconstruction and KL: with a large $\sigma^2$ errors are cheap, and few latents are worth their KL.
+#
+# Where should $\sigma^2$ come from? Setting the derivative of the Gaussian term by $\sigma^2$ to zero gives the answer: the best shared $\sigma^2$ **is the mean squared error**. Likewise, the best $b$ is the mean absolute error. Computing them from each batch is called a *calibrated* decoder (Rybkin, Daniilidis and Levine, 2021).
+
+# %%
+likelihoods = {
+    "Bernoulli": losses.bernoulli_log_likelihood,
+    "Gaussian, σ² = 1": lambda logits, x: losses.gaussian_log_likelihood(logits.sigmoid(), x, var=1.0),
+    "Gaussian, calibrated": lambda logits, x: losses.gaussian_log_likelihood(
+        logits.sigmoid(), x, var=((x - logits.sigmoid()) ** 2).mean()
+    ),
+    "Laplace, calibrated": lambda logits, x: losses.laplace_log_likelihood(
+        logits.sigmoid(), x, scale=(x - logits.sigmoid()).abs().mean()
+    ),
+}
+
+# %% [markdown]
+# We train the same small network with each, for the same number of steps from the same first weights. `training.fit` is the loop you have just written.
+#
+# **Predict:** which of the four rebuilds most faithfully, and which most blurred?
+
+# %%
+from vae_course.models.mlp import MLPVAE
+
+trained, rows = {}, {}
+for name, log_likelihood in likelihoods.items():
+    runtime.seed(0)
+    trained[name] = MLPVAE(z_dim=20, hidden=(400,))
+    history = training.fit(
+        trained[name],
+        train_x,
+        epochs=runtime.steps(4, 1),
+        lr=2e-3,
+        loss=lambda model, x, term=log_likelihood: losses.negative_elbo(model, x, log_likelihood=term),
+    )
+    with torch.no_grad():
+        rebuilt = trained[name].decode(trained[name].encode(test_x)[0]).sigmoid()
+    rows[name] = {"mse": metrics.mse(rebuilt, test_x).mean(), "ssim": metrics.ssim(rebuilt, test_x).mean(), "kl": history[-1]["kl"]}
+
+# %% [markdown]
+# How to compare them? **Not by their losses.** A Bernoulli term, a Gaussian density and a Laplace density are different quantities, and their nats have nothing to do with each other. We need rulers that none of them was trained on alone, or at least the same ruler for all: the mean squared error, the structural similarity (SSIM, 1 for equal images; Wang et al., 2004), and our eyes.
+
+# %%
+print(f"{'likelihood':22} {'MSE':>7} {'SSIM':>6} {'KL, nats':>9}")
+for name, row in rows.items():
+    print(f"{name:22} {row['mse']:7.4f} {row['ssim']:6.3f} {row['kl']:9.1f}")
+
+# %%
+with torch.no_grad():
+    x = test_x[:10]
+    pictures = [x] + [m.decode(m.encode(x)[0]).sigmoid() for m in trained.values()]
+grid = plots.image_grid(torch.cat(pictures), columns=10, row_labels=["original", *trained], title="Reconstructions under four likelihoods")
+plots.show(grid, alt="A row of ten originals and four rows of reconstructions; those of the Gaussian with variance 1 are the most blurred.")
+
+# %%
+same_z = torch.randn(10, 20, generator=rng)
+with torch.no_grad():
+    pictures = [m.decode(same_z).sigmoid() for m in trained.values()]
+grid = plots.image_grid(torch.cat(pictures), columns=10, row_labels=list(trained), title="Samples under four likelihoods")
+plots.show(grid, alt="Four rows of samples; those of the Gaussian with variance 1 are smooth, those of the calibrated ones are sharper and less often digits.")
+
+# %% [markdown]
+# The KL column explains the pictures. With σ² = 1 an error of one full grey level costs next to nothing, so the model hardly uses its latents: blurred, with a small KL. The calibrated decoders pay for a long, detailed code, and rebuild more faithfully. Samples go the other way: the more a model stores in $z$, the harder it is for $N(0, I)$ to supply such a $z$ by chance. There is no free choice here, only an exchange rate, which is the subject of the rest of this lesson.
+#
+# ## The reductions lab
+#
+# Multiply the Gaussian loss by $\sigma^2$, which moves no minimum:
+#
+# $$\sigma^2\,(-\text{ELBO}) = \tfrac12\lVert x - m\rVert^2 + \sigma^2\,\mathrm{KL} + \text{const}.$$
+#
+# So a weight β on the KL, beside half the summed squared error, **is** a decoder variance: $\beta = \sigma^2$. Everything that rescales one of the two terms alone changes β: the mean over pixels in place of the sum divides the first term by their number, the mean over latents divides the second.
+#
+# The losses below were published in well-known courses and repositories, each in its own scaling, as their code states (see the references). `rec` and `kl` are the terms as they stand there, weights included.
+
+
+# %%
+def kl_parts(mu, logvar):
+    return 0.5 * (mu**2 + logvar.exp() - logvar - 1)  # (B, D)
+
+
+published = {  # name: (kind, image shape, latents, rec, kl)
+    "pytorch/examples vae": ("bce", (1, 28, 28), 20, lambda e: e.sum(), lambda k: k.sum()),
+    "fastai course22p2": ("bce", (1, 28, 28), 200, lambda e: e.mean(), lambda k: k.mean()),
+    "ARENA 0.5": ("mse", (1, 28, 28), 5, lambda e: e.mean(), lambda k: 0.1 * k.mean()),
+    "PyTorch-VAE, training": ("mse", (3, 64, 64), 128, lambda e: e.mean(), lambda k: 0.00025 * k.sum(1).mean()),
+    "PyTorch-VAE, validation": ("mse", (3, 64, 64), 128, lambda e: e.mean(), lambda k: 1.0 * k.sum(1).mean()),
+    "handson-ml3": ("mse", (1, 28, 28), 10, lambda e: e.mean(), lambda k: k.sum(1).mean() / 784),
+}
+
+# %% [markdown]
+# **Predict:** all of them were meant as plain VAEs. Which have β = 1?
+#
+# To find a loss's β we do not read its code, we measure it: the gradient that the published term sends to a parameter of its own, divided by the gradient that the reference term would send. The reference is the summed cross-entropy, or half the summed squared error, beside the summed KL, all averaged over the batch.
+
+
+# %%
+def effective_beta(kind, shape, latents, rec, kl, batch=16):
+    """β of a published loss, from the ratio of its gradients to the reference's."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.rand(batch, *shape, generator=g)
+    out = torch.randn(batch, *shape, generator=g, requires_grad=True)  # logits, or means
+    mu = torch.randn(batch, latents, generator=g, requires_grad=True)
+    logvar = torch.randn(batch, latents, generator=g)
+
+    bce = kind == "bce"
+    error = F.binary_cross_entropy_with_logits(out, x, reduction="none") if bce else (out - x) ** 2
+    reference = (error if bce else error / 2).flatten(1).sum(1).mean()
+    reference_kl = kl_parts(mu, logvar).sum(1).mean()
+
+    def scale(term, reference, by):
+        ours, theirs = torch.autograd.grad(reference, by, retain_graph=True)[0], torch.autograd.grad(term, by, retain_graph=True)[0]
+        return (theirs.norm() / ours.norm()).item()
+
+    return scale(kl(kl_parts(mu, logvar)), reference_kl, mu) / scale(rec(error), reference, out)
+
+
+betas = {name: effective_beta(*loss) for name, loss in published.items()}
+
+# %% [markdown]
+# For the squared errors, the last column gives the decoder's standard deviation that goes with it, $\sqrt\beta$, in the pixels that the loss sees. (ARENA standardises its pixels, dividing by 0.3081; in [0, 1] pixels its σ is smaller by that factor.)
+
+# %% tags=["nbval-check-output"]
+for name, beta in betas.items():
+    sigma = f"{beta**0.5:8.3g}" if published[name][0] == "mse" else "       –"
+    print(f"{name:25} β = {beta:8.4g}   implied σ = {sigma}")
+print(f"ARENA's σ in [0, 1] pixels: {betas['ARENA 0.5'] ** 0.5 * 0.3081:.3f}")
+
+# %% [markdown]
+# The values can be confirmed with pencil and paper: count what was averaged.
+
+# %%
+known = {
+    "pytorch/examples vae": 1.0,
+    "fastai course22p2": 784 / 200,
+    "ARENA 0.5": 0.1 * 784 / (2 * 5),
+    "PyTorch-VAE, training": 0.00025 * 3 * 64 * 64 / 2,
+    "PyTorch-VAE, validation": 1.0 * 3 * 64 * 64 / 2,
+    "handson-ml3": 784 / (2 * 784),
+}
+for name, value in known.items():
+    assert abs(betas[name] / value - 1) < 1e-4, name
+
+# %% [markdown]
+# A spread over four powers of ten among losses that look alike, and one project whose training and validation losses are different objectives. None of these numbers is wrong in itself; a hidden one cannot be compared, reported or carried over to another image size. Hence the rule of this course: **sum over pixels and latents, average over the batch, and write β where it can be seen.**
+#
+# ## What a hidden β does
+#
+# Suppose somebody averages everything, "to be independent of the image size": mean cross-entropy over 784 pixels, mean KL over 20 latents. By the same count, $\beta = 784/20 = 39.2$.
+#
+# **Predict:** what will the reconstructions look like?
+
+# %%
+runtime.seed(0)
+averaged = MLPVAE(z_dim=20, hidden=(400,))
+history = training.fit(
+    averaged,
+    train_x,
+    epochs=runtime.steps(2, 1),
+    lr=2e-3,
+    loss=lambda model, x: losses.negative_elbo(model, x, beta=784 / 20),
+)
+with torch.no_grad():
+    rebuilt = averaged.decode(averaged.encode(test_x[:10])[0]).sigmoid()
+
+# %%
+print(f"KL {history[-1]['kl']:.2f} nats, reconstruction {history[-1]['rec']:.1f} nats")
+grid = plots.image_grid(torch.cat([test_x[:10], rebuilt]), columns=10, row_labels=["original", "rebuilt"], title="Everything averaged: β = 39.2, by accident")
+plots.show(grid, alt="Ten digits, and below them ten nearly identical blurred blobs.")
+
+# %% [markdown]
+# The latents have been priced out of the market: the KL is close to zero, and every image is rebuilt as nearly the same blur. This is called **posterior collapse**, and here it was caused by two calls of `mean`.
+#
+# The next cell stores this lesson's figures for the tests.
+
+# %% tags=["figures"]
+figures = {"test_loss": round(curve["test"][-1], 2), "training_seconds": round(seconds, 1), "betas": betas}
+figures["likelihoods"] = {name: {key: round(float(value), 4) for key, value in row.items()} for name, row in rows.items()}
+print(json.dumps({"source": digits.source, **figures}))
+
+# %% [markdown]
+# ## Recap
+#
+# - You wrote a convolutional VAE with `F.conv2d`, `F.linear` and `F.conv_transpose2d` on named tensors, and showed that it equals the package's.
+# - You wrote its training loop, with a learning rate that rises and falls, and read its curves.
+# - You compared Bernoulli, Gaussian and Laplace likelihoods by rulers that they share, and saw that the scale of a likelihood is an exchange rate.
+# - You measured the hidden β of published losses from their gradients, and confirmed it by counting.
+#
+# ## When something looks wrong
+#
+# | symptom | cause | fix |
+# |---|---|---|
+# | "Given transposed=1, weight of size …" | in and out are exchanged in a transposed convolution | its weight is (in, out, height, width) |
+# | the output is 27×27 | `output_padding` is missing | compute the sizes before you code them |
+# | reconstructions all alike, KL near 0 | a hidden β far above 1, or a blocked gradient ([lesson 03](03_gradients.ipynb)) | measure β as above; test the sampler |
+# | sharp reconstructions, meaningless samples | a hidden β far below 1, or a very small σ² | measure β; calibrate σ² |
+# | a Gaussian loss that goes to −∞ | a variance for each pixel, free to shrink on pixels that never change | share one σ², or give it a floor |
+# | training loss and validation loss differ by a constant factor | different reductions in the two | one loss function for both |
+#
+# ## References
+#
+# - O. Rybkin, K. Daniilidis and S. Levine, *Simple and Effective VAE Training with Calibrated Decoders*, 2021, [arXiv 2006.13202](https://arxiv.org/abs/2006.13202).
+# - J. Lucas, G. Tucker, R. Grosse and M. Norouzi, *Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse*, 2019, [arXiv 1911.02469](https://arxiv.org/abs/1911.02469).
+# - L. N. Smith and N. Topin, *Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates*, 2018, [arXiv 1708.07120](https://arxiv.org/abs/1708.07120): the one-cycle schedule.
+# - Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, *Image Quality Assessment: From Error Visibility to Structural Similarity*, IEEE Transactions on Image Processing 13, 2004.
+# - The published losses: [pytorch/examples](https://github.com/pytorch/examples) `vae/main.py`; [fastai/course22p2](https://github.com/fastai/course22p2) `nbs/29_vae.ipynb`; ARENA 3.0, chapter 0.5; [AntixK/PyTorch-VAE](https://github.com/AntixK/PyTorch-VAE) `models/vanilla_vae.py` and `configs/vae.yaml`; [ageron/handson-ml3](https://github.com/ageron/handson-ml3), chapter 17.
+#
+# Back to the map and your checklist: [00 · Start here](00_start_here.ipynb)

@@ -1,0 +1,103 @@
+"""The terms of the evidence lower bound, each as one number per example, in nats.
+
+Sums run over pixels and latents; only the caller averages over the batch. An average over pixels
+or latents would weigh the two terms against each other by accident, which is a hidden beta.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae_course.images import require_unit_range
+
+LogLikelihood = Callable[[Tensor, Tensor], Tensor]
+
+
+def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL( N(mu, diag(exp(logvar))) || N(0, I) ). mu, logvar: (B, D) -> (B,), in nats.
+
+    Never negative, and zero only at mu = 0, logvar = 0. Raises ValueError unless both are (B, D).
+    Kingma and Welling 2014 (arXiv 1312.6114), appendix B.
+    """
+    _require_same_shape("mu", mu, "logvar", logvar)
+    if mu.ndim != 2:
+        raise ValueError(f"mu and logvar must have shape (B, D), one row per example; got {tuple(mu.shape)}")
+    return 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(dim=1)
+
+
+def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x | z) of binary pixels with probability sigmoid(logits). (B, C, H, W) twice -> (B,), in nats.
+
+    On grey pixels in [0, 1] it is the usual training objective, not the likelihood of anything: even a
+    perfect reconstruction is then charged the entropy of the pixels. Raises ValueError on shapes that differ or x
+    outside [0, 1], TypeError on integers.
+    """
+    _require_same_shape("logits", logits, "x", x)
+    require_unit_range("x", x)
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(dim=1)
+
+
+def gaussian_log_likelihood(mean: Tensor, x: Tensor, *, var: float | Tensor) -> Tensor:
+    """log N(x; mean, var·I). mean, x: (B, C, H, W), var a positive number or scalar tensor -> (B,), in nats.
+
+    A density: it has no upper bound and may be positive. Raises ValueError on shapes that differ or var <= 0.
+    """
+    _require_same_shape("mean", mean, "x", x)
+    var = _positive("var", var, like=mean)
+    return -0.5 * ((x - mean) ** 2 / var + (2 * math.pi * var).log()).flatten(1).sum(dim=1)
+
+
+def laplace_log_likelihood(mean: Tensor, x: Tensor, *, scale: float | Tensor) -> Tensor:
+    """log Laplace(x; mean, scale): the likelihood behind an L1 loss. (B, C, H, W) twice -> (B,), in nats.
+
+    Raises ValueError on shapes that differ or scale <= 0.
+    """
+    _require_same_shape("mean", mean, "x", x)
+    scale = _positive("scale", scale, like=mean)
+    return -((x - mean).abs() / scale + (2 * scale).log()).flatten(1).sum(dim=1)
+
+
+def reparameterize(mu: Tensor, logvar: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """z = mu + sigma·eps with eps ~ N(0, I): a sample of q(z|x) that lets gradients through. (B, D) twice -> (B, D)."""
+    _require_same_shape("mu", mu, "logvar", logvar)
+    eps = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    return mu + (0.5 * logvar).exp() * eps  # logvar is log(sigma**2)
+
+
+def negative_elbo(
+    model: Any,
+    x: Tensor,
+    *,
+    beta: float = 1.0,
+    log_likelihood: LogLikelihood = bernoulli_log_likelihood,
+    generator: torch.Generator | None = None,
+) -> dict[str, Tensor]:
+    """-ELBO = E_q[-log p(x|z)] + beta·KL(q(z|x) || p(z)), by one sample of z for each x.
+
+    model has encode(x) -> mu, logvar and decode(z); x is (B, C, H, W).
+    Returns "loss", "rec" and "kl", each (B,), in nats. Raises ValueError on beta that is negative or not finite.
+    """
+    if not (math.isfinite(beta) and beta >= 0):
+        raise ValueError(f"beta must be a finite number >= 0, got {beta}")
+    mu, logvar = model.encode(x)
+    z = reparameterize(mu, logvar, generator=generator)
+    rec = -log_likelihood(model.decode(z), x)
+    kl = kl_to_standard_normal(mu, logvar)
+    return {"loss": rec + beta * kl, "rec": rec, "kl": kl}
+
+
+def _require_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
+    # without this, broadcasting would turn (B, D) and (D,) into a number that looks fine
+    if a.shape != b.shape:
+        raise ValueError(f"{name_a} and {name_b} must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+
+
+def _positive(name: str, value: float | Tensor, like: Tensor) -> Tensor:
+    value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    if value.ndim != 0 or not value > 0:
+        raise ValueError(f"{name} must be one number > 0, got {value.tolist()}")
+    return value

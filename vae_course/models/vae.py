@@ -1,0 +1,55 @@
+"""A variational autoencoder is two networks and a prior: everything else is the choice of the two networks."""
+
+import torch
+from torch import Tensor, nn
+
+from vae_course.images import require_float
+from vae_course.losses import reparameterize
+
+
+class VAE(nn.Module):
+    """q(z|x) = N(mu(x), diag(exp(logvar(x)))) from the encoder, logits of p(x|z) from the decoder, p(z) = N(0, I).
+
+    encoder: (B, *x_shape) -> (B, 2·z_dim), mu beside logvar; decoder: (B, z_dim) -> (B, *x_shape).
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, *, x_shape: tuple[int, int, int], z_dim: int) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.x_shape, self.z_dim = tuple(x_shape), z_dim
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar of q(z|x). x: (B, *x_shape), float -> (B, z_dim) twice.
+
+        Raises ValueError on another shape, TypeError on integer pixels.
+        """
+        if x.ndim != 4 or x.shape[1:] != self.x_shape:
+            want = ", ".join(map(str, self.x_shape))
+            raise ValueError(f"this model takes images of shape (B, {want}), got {tuple(x.shape)}")
+        require_float("images", x)
+        mu, logvar = self.encoder(x).chunk(2, dim=1)  # each (B, z_dim)
+        return mu, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits of p(x|z). z: (B, z_dim) -> (B, *x_shape); sigmoid turns them into pixels where they are shown."""
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"this model takes latents of shape (B, {self.z_dim}), got {tuple(z.shape)}")
+        return self.decoder(z)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One pass: logits (B, *x_shape), mu and logvar (B, z_dim), through one sample of z for each x."""
+        mu, logvar = self.encode(x)
+        return self.decode(reparameterize(mu, logvar)), mu, logvar
+
+    @torch.no_grad()
+    def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """n images from the model: z ~ N(0, I), decoded to pixel means in [0, 1]. -> (n, *x_shape)."""
+        weight = next(self.parameters())
+        z = torch.randn(n, self.z_dim, generator=generator, device=weight.device, dtype=weight.dtype)
+        return self.decode(z).sigmoid()
+
+
+def require_z_dim(z_dim: int) -> None:
+    """Raise ValueError unless the latent has at least one dimension."""
+    if not isinstance(z_dim, int) or isinstance(z_dim, bool) or z_dim < 1:
+        raise ValueError(f"z_dim must be a whole number of at least 1, got {z_dim!r}")
