@@ -27,16 +27,17 @@
 # %% tags=["setup"]
 try:
     import vae_course  # noqa: F401
-except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
-    import pathlib, subprocess, sys
+except ModuleNotFoundError:  # install the course on Colab; anywhere else say how to get it
+    import pathlib, sys
+
     RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    HELP = "This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there. On Colab, upload vae_course-….whl beside this notebook."
     course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
     if "google.colab" not in sys.modules or not course:
-        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+        raise ModuleNotFoundError(HELP) from None
+    get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
 import json, torch
 from vae_course import data, explorer, plots, runtime, training
-from vae_course.models.mlp import MLPVAE
 
 # %% [markdown]
 # ## Does it run here?
@@ -64,7 +65,10 @@ digits = data.load_digits()
 
 # %%
 first = digits.train_x[:30]  # (30, 1, 28, 28)
-plots.show(plots.image_grid(first, columns=10, title="Thirty training digits"), alt="Thirty handwritten digits, white on black, in three rows of ten.")
+plots.show(
+    plots.image_grid(first, columns=10, title="Thirty training digits"),
+    alt="Thirty handwritten digits, white on black, in three rows of ten.",
+)
 
 # %% [markdown]
 # The shape `(30, 1, 28, 28)` reads: 30 images, 1 colour channel (grey), 28 rows, 28 columns. All images in this course are stored in this way.
@@ -80,15 +84,22 @@ plots.show(plots.image_grid(first, columns=10, title="Thirty training digits"), 
 # Training makes two wishes at once. The decoded image should resemble the original (**rec**, for reconstruction), and the regions of all images together should look like one simple cloud, a standard normal distribution (**kl**, for Kullback–Leibler divergence). The **loss** is the sum of the two, and smaller is better. Where this sum comes from is the subject of lesson 01; for now, watch it fall.
 
 # %%
+from vae_course.models.mlp import MLPVAE
+
 model = MLPVAE(z_dim=4, hidden=(400,))
 train_x = digits.train_x[: runtime.steps(60_000, 3_000)]
-history = training.fit(model, train_x, test=digits.test_x, epochs=runtime.steps(7, 1), lr=3e-3, generator=rng)
+history = training.fit(
+    model, train_x, test=digits.test_x, epochs=runtime.steps(7, 1), lr=3e-3, generator=rng
+)
 
 # %% [markdown]
 # One **epoch** shows every training image to the model once. Each row of `history` is an epoch, and its numbers are averages over images; the `test_` values come from images that the model never trained on.
 
 # %%
-plots.show(plots.history(history, title="The loss falls, on unseen digits as well"), alt="Two falling curves over the epochs, training and test loss, close to each other.")
+plots.show(
+    plots.history(history, title="The loss falls, on unseen digits as well"),
+    alt="Two falling curves over the epochs, training and test loss, close to each other.",
+)
 
 # %% [markdown]
 # The unit *nats* measures information, as bits do (1 nat is 1.44 bits). The loss says how many nats the model needs, on average, to describe one image. Lesson 01 makes this precise.
@@ -106,8 +117,16 @@ with torch.no_grad():
     rebuilt = model.decode(mu).sigmoid()  # (10, 1, 28, 28)
 
 # %%
-pair = plots.image_grid(torch.cat([x, rebuilt]), columns=10, row_labels=["original", "rebuilt"], title="784 pixels through 4 numbers and back")
-plots.show(pair, alt="Ten test digits above, and below each its reconstruction: smoother, and mostly the same digit.")
+pair = plots.image_grid(
+    torch.cat([x, rebuilt]),
+    columns=10,
+    row_labels=["original", "rebuilt"],
+    title="784 pixels through 4 numbers and back",
+)
+plots.show(
+    pair,
+    alt="Ten test digits above, and below each its reconstruction: smoother, and mostly the same digit.",
+)
 
 # %% [markdown]
 # Mostly the digit and its slant survive, while the details of the pen are smoothed away. Where a rebuilt digit has turned into another one, four numbers were not enough to tell the two apart.
@@ -116,7 +135,10 @@ plots.show(pair, alt="Ten test digits above, and below each its reconstruction: 
 
 # %%
 samples = model.sample(30, generator=rng)
-plots.show(plots.image_grid(samples, columns=10, title="Digits that nobody wrote"), alt="Thirty generated digits; most are readable, some lie between two digits.")
+plots.show(
+    plots.image_grid(samples, columns=10, title="Digits that nobody wrote"),
+    alt="Thirty generated digits; most are readable, some lie between two digits.",
+)
 
 # %% [markdown]
 # Some of them are readable, others stand between two digits: the latent space is continuous, and between the region of the fours and the region of the nines there is a path.
@@ -135,7 +157,15 @@ sliders.show()
 # The next cell stores this lesson's figures in a form that a test can read.
 
 # %% tags=["figures"]
-print(json.dumps({"source": digits.source, "test_loss": round(history[-1]["test_loss"], 2), "training_seconds": round(history[-1]["seconds"], 1)}))
+print(
+    json.dumps(
+        {
+            "source": digits.source,
+            "test_loss": round(history[-1]["test_loss"], 2),
+            "training_seconds": round(history[-1]["seconds"], 1),
+        }
+    )
+)
 
 # %% [markdown]
 # ## The map

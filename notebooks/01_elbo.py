@@ -27,13 +27,15 @@
 # %% tags=["setup"]
 try:
     import vae_course  # noqa: F401
-except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
-    import pathlib, subprocess, sys
+except ModuleNotFoundError:  # install the course on Colab; anywhere else say how to get it
+    import pathlib, sys
+
     RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    HELP = "This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there. On Colab, upload vae_course-….whl beside this notebook."
     course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
     if "google.colab" not in sys.modules or not course:
-        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+        raise ModuleNotFoundError(HELP) from None
+    get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
 import json, matplotlib.pyplot as plt, numpy as np
 from vae_course import data, plots
 
@@ -73,9 +75,18 @@ joint = prior * normal_density(line[:, None], mean, std)  # (400, 3): p(z) p(x|z
 marginal = joint.sum(axis=1)  # (400,)
 
 # %%
-ax = plots.curves(line, {"p(x)": marginal, **{f"p(z={k}) p(x|z={k})": joint[:, k] for k in range(3)}}, title="The marginal adds up all stories", xlabel="x", ylabel="density")
+ax = plots.curves(
+    line,
+    {"p(x)": marginal, **{f"p(z={k}) p(x|z={k})": joint[:, k] for k in range(3)}},
+    title="The marginal adds up all stories",
+    xlabel="x",
+    ylabel="density",
+)
 ax.hist(x, bins=80, density=True, color="0.85", zorder=0)
-plots.show(ax, alt="A grey histogram of samples, the marginal density that follows it, and three bumps that add up to the marginal.")
+plots.show(
+    ax,
+    alt="A grey histogram of samples, the marginal density that follows it, and three bumps that add up to the marginal.",
+)
 
 # %% [markdown]
 # The question can also be turned around: given $x$, which group did it come from? Bayes' rule answers with the **posterior**,
@@ -122,7 +133,12 @@ def fit_ppca(D):
 W, sigma2 = fit_ppca(30)
 samples = rng.normal(size=(20, 30)) @ W.T + mean_image  # the mean of p(x|z); the noise is left out
 images = samples.clip(0, 1).reshape(20, 1, 28, 28)
-plots.show(plots.image_grid(images, columns=10, title="What a linear story draws: probabilistic PCA, 30 latents"), alt="Twenty grey smudges with digit-like strokes; few are readable.")
+plots.show(
+    plots.image_grid(
+        images, columns=10, title="What a linear story draws: probabilistic PCA, 30 latents"
+    ),
+    alt="Twenty grey smudges with digit-like strokes; few are readable.",
+)
 
 # %% [markdown]
 # Smudges with some digit in them. A sum of 30 fixed patterns can match the average and the correlations of the pixels, and a digit is more than that. To do better, the map from $z$ to $x$ must bend: a **neural network** takes the place of $Wz + b$.
@@ -165,7 +181,9 @@ step = grid[1] - grid[0]
 
 def grid_log_marginal(x, decoder):
     """log p(x) by summing p(z) p(x|z) over the grid. x: (2,) -> a number."""
-    log_joint = log_normal(grid[:, None], 0.0, np.ones(1)) + log_normal(x, decoder(grid), np.full(2, sigma**2))
+    log_joint = log_normal(grid[:, None], 0.0, np.ones(1)) + log_normal(
+        x, decoder(grid), np.full(2, sigma**2)
+    )
     return log_sum_exp(log_joint) + np.log(step)
 
 
@@ -188,7 +206,9 @@ print(f"exact log p(x) = {exact:.4g} nats;  grid within 1e-6: {grid_error < 1e-6
 
 # %%
 x_star = np.array([0.08, -0.4])
-plane = np.stack(np.meshgrid(np.linspace(-3, 3, 81), np.linspace(-2, 2, 61)), axis=-1)  # (61, 81, 2)
+plane = np.stack(
+    np.meshgrid(np.linspace(-3, 3, 81), np.linspace(-2, 2, 61)), axis=-1
+)  # (61, 81, 2)
 log_p = np.array([[grid_log_marginal(x, curve) for x in row] for row in plane])  # (61, 81)
 
 # %%
@@ -200,7 +220,10 @@ ax.annotate("x*", x_star, color="white", xytext=(6, -4), textcoords="offset poin
 ax.set(xlim=(-3, 3), ylim=(-2, 2), xlabel="x₁", ylabel="x₂")
 ax.set_title("The marginal is a tube around the decoder's curve", fontsize=10)
 fig.colorbar(shade, label="p(x)")
-plots.show(fig, alt="A heat map of p(x): a bright tube along a wavy curve, brightest in the middle; a dot marks x star between the two arms of the curve, a little nearer to the right one.")
+plots.show(
+    fig,
+    alt="A heat map of p(x): a bright tube along a wavy curve, brightest in the middle; a dot marks x star between the two arms of the curve, a little nearer to the right one.",
+)
 
 # %% [markdown]
 # A grid of 2,001 points in one dimension becomes $2001^{D}$ points in $D$ dimensions. For the 20 latents of a small VAE that is more than $10^{66}$: the grid is a referee for small cases, never a method.
@@ -220,7 +243,9 @@ def prior_sampling_error(D, samples=10_000, observations=50):
     x = rng.normal(size=(observations, D)) * np.sqrt(2**2 + 0.3**2)
     exact = log_normal(x, 0.0, np.full(D, 2**2 + 0.3**2))
     z = rng.normal(size=(samples, D))
-    log_px_given_z = np.stack([log_normal(x_i, 2 * z, np.full(D, 0.3**2)) for x_i in x])  # (observations, samples)
+    log_px_given_z = np.stack(
+        [log_normal(x_i, 2 * z, np.full(D, 0.3**2)) for x_i in x]
+    )  # (observations, samples)
     estimate = log_sum_exp(log_px_given_z) - np.log(samples)
     return (estimate - exact).mean()
 
@@ -229,8 +254,16 @@ dims = [1, 2, 4, 6, 8, 12, 16, 20]
 errors = [prior_sampling_error(D) for D in dims]
 
 # %%
-ax = plots.curves(dims, {"estimate − exact": errors}, title="Sampling from the prior fails as latents are added", xlabel="dimensions of z", ylabel="mean error of log p(x) (nats)")
-plots.show(ax, alt="The error is near zero up to about four dimensions and then falls steeply below zero.")
+ax = plots.curves(
+    dims,
+    {"estimate − exact": errors},
+    title="Sampling from the prior fails as latents are added",
+    xlabel="dimensions of z",
+    ylabel="mean error of log p(x) (nats)",
+)
+plots.show(
+    ax, alt="The error is near zero up to about four dimensions and then falls steeply below zero."
+)
 
 # %% [markdown]
 # The error explodes, and always to the same side. In many dimensions hardly any of the samples lands near a $z$ that explains this $x$; the average consists of near misses, and the estimate is far too low. We need samples from where it matters for *this* $x$: that is the job of the encoder.
@@ -246,7 +279,9 @@ plots.show(ax, alt="The error is near zero up to about four dimensions and then 
 # %%
 for s in [0.1, 0.5, 1.0]:
     log_w = s * rng.normal(size=400_000)
-    print(f"s = {s}:  log E[w] = {np.log(np.exp(log_w).mean()):.3f} (exact {s**2 / 2:.3f})   E[log w] = {log_w.mean():+.3f}")
+    print(
+        f"s = {s}:  log E[w] = {np.log(np.exp(log_w).mean()):.3f} (exact {s**2 / 2:.3f})   E[log w] = {log_w.mean():+.3f}"
+    )
 
 # %% [markdown]
 # ## The derivation
@@ -320,10 +355,23 @@ i, j = np.unravel_index(gaps.argmin(), gaps.shape)
 # %%
 best = normal_density(grid, centres[i], widths[j])
 first = normal_density(grid, 0.8, 0.4)
-lines = {"posterior p(z|x*)": np.exp(log_posterior), "best Gaussian q": best, "the q we tried": first}
-ax = plots.curves(grid, lines, title=f"The best Gaussian leaves a gap of {gaps.min():.3f} nats", xlabel="z", ylabel="density")
+lines = {
+    "posterior p(z|x*)": np.exp(log_posterior),
+    "best Gaussian q": best,
+    "the q we tried": first,
+}
+ax = plots.curves(
+    grid,
+    lines,
+    title=f"The best Gaussian leaves a gap of {gaps.min():.3f} nats",
+    xlabel="z",
+    ylabel="density",
+)
 ax.set_xlim(-2.5, 2.5)
-plots.show(ax, alt="The posterior has a tall bump near z = 1.1 and a small one near −1.1; the best Gaussian covers the tall one alone, and the first q is wider and off centre.")
+plots.show(
+    ax,
+    alt="The posterior has a tall bump near z = 1.1 and a small one near −1.1; the best Gaussian covers the tall one alone, and the first q is wider and off centre.",
+)
 
 # %% [markdown]
 # The observation lies between the two arms of the curve, so two stories explain it, and the posterior has two bumps. The best Gaussian covers the likelier bump and ignores the other: where $q$ is small, $\mathrm{KL}(q \,\|\, p)$ hardly notices what it misses.
@@ -360,9 +408,15 @@ def kl_to_standard_normal(mu, logvar):
 # %%
 mu, logvar = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
 closed = kl_to_standard_normal(mu, logvar)
-z = mu[:, None] + np.exp(0.5 * logvar)[:, None] * rng.normal(size=(20, 200_000, 3))  # (20, 200000, 3)
-terms = log_normal(z, mu[:, None], np.exp(logvar)[:, None]) - log_normal(z, 0.0, np.ones(3))  # (20, 200000)
-deviation = np.abs(terms.mean(axis=1) - closed) / (terms.std(axis=1) / np.sqrt(200_000))  # in standard errors
+z = mu[:, None] + np.exp(0.5 * logvar)[:, None] * rng.normal(
+    size=(20, 200_000, 3)
+)  # (20, 200000, 3)
+terms = log_normal(z, mu[:, None], np.exp(logvar)[:, None]) - log_normal(
+    z, 0.0, np.ones(3)
+)  # (20, 200000)
+deviation = np.abs(terms.mean(axis=1) - closed) / (
+    terms.std(axis=1) / np.sqrt(200_000)
+)  # in standard errors
 assert deviation.max() < 5
 
 # %% tags=["nbval-check-output"]
@@ -455,7 +509,9 @@ correlation_gap = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(pr
 assert abs(best_gap - correlation_gap) < 1e-10
 
 # %% tags=["nbval-check-output"]
-print(f"gap of the best diagonal q: {best_gap:.4f} nats, from correlations alone: {correlation_gap:.4f}")
+print(
+    f"gap of the best diagonal q: {best_gap:.4f} nats, from correlations alone: {correlation_gap:.4f}"
+)
 
 # %% [markdown]
 # With $W$ free to be learnt, the model can avoid this cost: it may turn the latent axes until the columns of $W$ are orthogonal, and then $\Lambda$ is diagonal and the gap is zero. A diagonal $q$ therefore *prefers* some orientations of the latent space over others, although the prior looks the same from all sides.
@@ -471,7 +527,9 @@ def bits_per_dim(nats, dims):
 
 
 # %% tags=["nbval-check-output"]
-print(f"784 fair coin flips cost {784 * np.log(2):.1f} nats, {bits_per_dim(784 * np.log(2), 784):.3f} bits per dimension")
+print(
+    f"784 fair coin flips cost {784 * np.log(2):.1f} nats, {bits_per_dim(784 * np.log(2), 784):.3f} bits per dimension"
+)
 
 # %% [markdown]
 # For data that come in steps, such as black or white pixels, $-\log p(x)$ is the length of a code, and never negative. For a *density*, as in probabilistic PCA, it is not a code length: densities exceed 1 where data cluster, and the number depends on the unit in which a pixel is measured. Its absolute size says nothing; a difference between two models on the same data and scale does. With three sizes of latent, on test digits:
@@ -488,7 +546,9 @@ def ppca_log_density(x, D):
 test = digits.test_x.flatten(1).double().numpy()
 ppca = {D: ppca_log_density(test, D).mean() for D in [2, 10, 50]}
 for D, value in ppca.items():
-    print(f"{D:3d} latents: log density {value:7.1f} nats per image, {-bits_per_dim(value, 784):6.2f} 'bits per dimension'")
+    print(
+        f"{D:3d} latents: log density {value:7.1f} nats per image, {-bits_per_dim(value, 784):6.2f} 'bits per dimension'"
+    )
 
 # %% [markdown]
 # More latents, higher density, and a negative number of "bits": a reminder to ask of every likelihood whether it is a probability or a density, and in which units.
@@ -498,7 +558,12 @@ for D, value in ppca.items():
 # The next cell stores this lesson's figures for the tests.
 
 # %% tags=["figures"]
-figures = {"identity_error": float(identity_error), "identity_pairs": len(residuals), "grid_error": float(grid_error), "kl_standard_errors": round(float(deviation.max()), 2)}
+figures = {
+    "identity_error": float(identity_error),
+    "identity_pairs": len(residuals),
+    "grid_error": float(grid_error),
+    "kl_standard_errors": round(float(deviation.max()), 2),
+}
 print(json.dumps({"source": digits.source, **figures}))
 
 # %% [markdown]

@@ -27,13 +27,15 @@
 # %% tags=["setup"]
 try:
     import vae_course  # noqa: F401
-except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
-    import pathlib, subprocess, sys
+except ModuleNotFoundError:  # install the course on Colab; anywhere else say how to get it
+    import pathlib, sys
+
     RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    HELP = "This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there. On Colab, upload vae_course-….whl beside this notebook."
     course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
     if "google.colab" not in sys.modules or not course:
-        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+        raise ModuleNotFoundError(HELP) from None
+    get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
 import json, numpy as np
 from vae_course import data, plots
 
@@ -109,7 +111,12 @@ print("sigmoid of −1000, 0 and 1000:", sigmoid(np.array([-1000.0, 0.0, 1000.0]
 # %%
 rng = np.random.default_rng(0)
 params = {}
-for name, n_in, n_out in [("enc1", 784, 400), ("enc2", 400, 40), ("dec1", 20, 400), ("dec2", 400, 784)]:
+for name, n_in, n_out in [
+    ("enc1", 784, 400),
+    ("enc2", 400, 40),
+    ("dec1", 20, 400),
+    ("dec2", 400, 784),
+]:
     params[f"{name}.W"], params[f"{name}.b"] = new_layer(rng, n_in, n_out)
 print({name: value.shape for name, value in params.items()})
 print(f"{sum(value.size for value in params.values()):,} parameters")
@@ -154,7 +161,11 @@ def reparameterize(mu, logvar, eps):
 # Is it the distribution we wanted? With $\mu = 2$ and $\sigma = 0.5$, mean and standard deviation of many samples must come close to these values.
 
 # %%
-z = reparameterize(np.full((100_000, 1), 2.0), np.full((100_000, 1), 2 * np.log(0.5)), rng.normal(size=(100_000, 1)))
+z = reparameterize(
+    np.full((100_000, 1), 2.0),
+    np.full((100_000, 1), 2 * np.log(0.5)),
+    rng.normal(size=(100_000, 1)),
+)
 print(f"mean {z.mean():.2f}, standard deviation {z.std():.2f}")
 assert abs(z.mean() - 2) < 5 * 0.5 / np.sqrt(100_000)
 
@@ -197,7 +208,9 @@ rec_zero = -bernoulli_log_likelihood(np.zeros_like(x), x)
 assert np.allclose(rec_zero, 784 * np.log(2))
 
 # %% tags=["nbval-check-output"]
-print(f"zero logits: {rec_zero.min():.1f} to {rec_zero.max():.1f} nats; 784 · ln 2 = {784 * np.log(2):.1f}")
+print(
+    f"zero logits: {rec_zero.min():.1f} to {rec_zero.max():.1f} nats; 784 · ln 2 = {784 * np.log(2):.1f}"
+)
 
 # %% [markdown]
 # One fair coin, $\ln 2$ nats, for each pixel and whatever the image. If a fresh network does not start near this number, look for a bug before training.
@@ -207,7 +220,9 @@ print(f"zero logits: {rec_zero.min():.1f} to {rec_zero.max():.1f} nats; 784 · l
 # %%
 train = digits.train_x.flatten(1).double().numpy()  # (60000, 784)
 test = digits.test_x.flatten(1).double().numpy()  # (10000, 784)
-p_mean = train.mean(axis=0).clip(1e-5, 1 - 1e-5)  # some border pixels are never white: keep their logits finite
+p_mean = train.mean(axis=0).clip(
+    1e-5, 1 - 1e-5
+)  # some border pixels are never white: keep their logits finite
 rec_mean = -bernoulli_log_likelihood(np.log(p_mean / (1 - p_mean)), test).mean()
 
 # %% [markdown]
@@ -226,8 +241,12 @@ print(f"perfect         {rec_perfect:6.1f}")
 # One classic mistake can now be recognised by its number. If the decoder ends in a sigmoid, and the loss *then* treats its output as logits, the image is squashed twice. The "logits" lie between 0 and 1, and even the best of them cannot get below:
 
 # %%
-best_squashed = np.where(test > sigmoid(1.0), 1.0, np.where(test > 0.5, np.log(p_perfect / (1 - p_perfect)), 0.0))
-print(f"squashed twice, at best: {-bernoulli_log_likelihood(best_squashed, test).mean():.0f} nats per image")
+best_squashed = np.where(
+    test > sigmoid(1.0), 1.0, np.where(test > 0.5, np.log(p_perfect / (1 - p_perfect)), 0.0)
+)
+print(
+    f"squashed twice, at best: {-bernoulli_log_likelihood(best_squashed, test).mean():.0f} nats per image"
+)
 
 # %% [markdown]
 # Hardly better than knowing nothing: the pictures stay grey, and the loss never gets near that of the mean image.
@@ -274,8 +293,15 @@ for name, values in terms.items():
 # What does the untrained model draw?
 
 # %%
-shown = np.concatenate([x[:10], sigmoid(decode(params, reparameterize(*encode(params, x[:10]), eps[:10])))])
-pair = plots.image_grid(shown.reshape(20, 1, 28, 28), columns=10, row_labels=["original", "untrained"], title="Before training, every image becomes the same grey")
+shown = np.concatenate(
+    [x[:10], sigmoid(decode(params, reparameterize(*encode(params, x[:10]), eps[:10])))]
+)
+pair = plots.image_grid(
+    shown.reshape(20, 1, 28, 28),
+    columns=10,
+    row_labels=["original", "untrained"],
+    title="Before training, every image becomes the same grey",
+)
 plots.show(pair, alt="Ten digits above; below each the same kind of flat grey noise.")
 
 # %% [markdown]
@@ -315,7 +341,13 @@ with torch.no_grad():
 # %%
 our_mu, our_logvar = encode(params, x)
 our_logits = decode(params, reparameterize(our_mu, our_logvar, eps))
-ours = {"mu": our_mu, "logvar": our_logvar, "logits": our_logits, "rec": terms["rec"], "kl": terms["kl"]}
+ours = {
+    "mu": our_mu,
+    "logvar": our_logvar,
+    "logits": our_logits,
+    "rec": terms["rec"],
+    "kl": terms["kl"],
+}
 difference = {name: float(np.abs(ours[name] - theirs[name].numpy()).max()) for name in ours}
 assert max(difference.values()) <= 1e-6
 
@@ -329,7 +361,12 @@ for name, value in difference.items():
 # The next cell stores this lesson's figures for the tests.
 
 # %% tags=["figures"]
-figures = {"parity": max(difference.values()), "zero_logits": float(rec_zero.mean()), "mean_image": float(rec_mean), "perfect": float(rec_perfect)}
+figures = {
+    "parity": max(difference.values()),
+    "zero_logits": float(rec_zero.mean()),
+    "mean_image": float(rec_mean),
+    "perfect": float(rec_perfect),
+}
 print(json.dumps({"source": digits.source, **figures}))
 
 # %% [markdown]

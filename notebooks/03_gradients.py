@@ -27,13 +27,15 @@
 # %% tags=["setup"]
 try:
     import vae_course  # noqa: F401
-except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
-    import pathlib, subprocess, sys
+except ModuleNotFoundError:  # install the course on Colab; anywhere else say how to get it
+    import pathlib, sys
+
     RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    HELP = "This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there. On Colab, upload vae_course-….whl beside this notebook."
     course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
     if "google.colab" not in sys.modules or not course:
-        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+        raise ModuleNotFoundError(HELP) from None
+    get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
 import json, numpy as np, torch
 from vae_course import data, plots, runtime
 
@@ -103,7 +105,9 @@ assert worst_error <= 0.02
 
 # %%
 exact_ratio = (a**4 / sigma**2 + 14 * a**2 + 15 * sigma**2) / (4 * sigma**2)
-groups = score["mu"].reshape(100, -1).var(axis=1) / pathwise["mu"].reshape(100, -1).var(axis=1)  # (100,)
+groups = score["mu"].reshape(100, -1).var(axis=1) / pathwise["mu"].reshape(100, -1).var(
+    axis=1
+)  # (100,)
 ratio, ratio_error = groups.mean(), groups.std() / np.sqrt(100)
 print(f"variance ratio: measured {ratio:.2f} ± {ratio_error:.2f}, exact {exact_ratio:.2f}")
 assert abs(ratio - exact_ratio) < 5 * ratio_error
@@ -173,20 +177,25 @@ for code, (to_mu, to_logvar) in reaches.items():
 # |---|---|---|
 # | both | only the KL trains the encoder, which then agrees with the prior for every image | KL → 0, every reconstruction is the mean digit, `rec` at the mean image's value of lesson 02 |
 # | `logvar` | nothing rewards a small σ, the KL pulls it to 1 | noisy latents, a clearly worse reconstruction |
-# | `mu` | the encoder cannot learn where to put an image | the same as both, more or less |
+# | `mu` | nothing rewards a μ that depends on the image, the KL pulls it to 0 | only σ is left to tell images apart |
 #
 # ## Two estimators of the KL
 #
 # The KL term can also be had in two ways: in closed form, or as the average of $\log q(z \mid x) - \log p(z)$ over the same samples that feed the decoder. Both have the right mean. How much noise does the second one add to a loss?
 
 # %%
-mu_q, logvar_q = np.array([0.8, -0.4, 0.0]), np.array([-2.0, -0.5, 0.0])  # the third latent equals the prior
+mu_q, logvar_q = (
+    np.array([0.8, -0.4, 0.0]),
+    np.array([-2.0, -0.5, 0.0]),
+)  # the third latent equals the prior
 exact_kl = 0.5 * (mu_q**2 + np.exp(logvar_q) - logvar_q - 1)
 eps = rng.normal(size=(100_000, 3))
 z = mu_q + np.exp(0.5 * logvar_q) * eps
 sampled_kl = 0.5 * (z**2 - eps**2 - logvar_q)  # log q − log p: the constants cancel
 for j in range(3):
-    print(f"latent {j}: exact {exact_kl[j]:.3f}   one-sample mean {sampled_kl[:, j].mean():.3f}   its standard deviation {sampled_kl[:, j].std():.3f}")
+    print(
+        f"latent {j}: exact {exact_kl[j]:.3f}   one-sample mean {sampled_kl[:, j].mean():.3f}   its standard deviation {sampled_kl[:, j].std():.3f}"
+    )
 
 # %% [markdown]
 # A single sample of the second estimator is often off by more than the value itself, and it may be negative. Where $q$ equals the prior, both are exactly zero, each time. Where the closed form exists, use it; where it does not (other priors, mixtures), the sampled form is what everybody uses.
@@ -247,7 +256,12 @@ def backward(params, x, eps, saved):
     d_out = np.concatenate([d_mu, d_logvar], axis=1)  # (B, 2D)
     d_a1 = silu_backward(d_out @ params["enc2.W"], a1)  # (B, H)
     grads = {}
-    for name, d_y, h in [("enc1", d_a1, x), ("enc2", d_out, h1), ("dec1", d_a2, z), ("dec2", d_logits, h2)]:
+    for name, d_y, h in [
+        ("enc1", d_a1, x),
+        ("enc2", d_out, h1),
+        ("dec1", d_a2, z),
+        ("dec2", d_logits, h2),
+    ]:
         grads[f"{name}.W"], grads[f"{name}.b"] = d_y.T @ h, d_y.sum(axis=0)
     return grads
 
@@ -263,7 +277,12 @@ def new_params(rng, sizes, dtype=np.float64):
     """Uniform in ±1/√n_in, as in lesson 02. sizes: pixels, hidden units, latents."""
     pixels, hidden, latents = sizes
     params = {}
-    for name, n_in, n_out in [("enc1", pixels, hidden), ("enc2", hidden, 2 * latents), ("dec1", latents, hidden), ("dec2", hidden, pixels)]:
+    for name, n_in, n_out in [
+        ("enc1", pixels, hidden),
+        ("enc2", hidden, 2 * latents),
+        ("dec1", latents, hidden),
+        ("dec2", hidden, pixels),
+    ]:
         bound = 1 / np.sqrt(n_in)
         params[f"{name}.W"] = rng.uniform(-bound, bound, (n_out, n_in)).astype(dtype)
         params[f"{name}.b"] = rng.uniform(-bound, bound, n_out).astype(dtype)
@@ -317,7 +336,9 @@ assert max(autograd_error.values()) <= 1e-6
 
 # %% tags=["nbval-check-output"]
 for name in small:
-    print(f"{name:7} finite differences within 1e-6: {difference_error[name] <= 1e-6}   autograd within 1e-6: {autograd_error[name] <= 1e-6}")
+    print(
+        f"{name:7} finite differences within 1e-6: {difference_error[name] <= 1e-6}   autograd within 1e-6: {autograd_error[name] <= 1e-6}"
+    )
 
 # %% [markdown]
 # Is this test able to fail? Put the factor ½ of the fourth row into doubt: remove it in `backward`, run the cells again, and see which of the eight gradients complain and which do not. (All decoder gradients stay right: the error sits behind them.)
@@ -340,11 +361,13 @@ def adam_step(params, grads, state, lr, b1=0.9, b2=0.999):
 
 # %%
 digits = data.load_digits()
-train = digits.train_x.flatten(1).numpy()[: runtime.steps(60_000, 6_000)]  # (60000, 784), single precision from here on
+train = digits.train_x.flatten(1).numpy()[
+    : runtime.steps(60_000, 6_000)
+]  # (60000, 784), single precision from here on
 test = digits.test_x.flatten(1).numpy()  # (10000, 784)
 
 # %% [markdown]
-# **Predict:** the mean image alone costs about 206 nats on MNIST (you measured it in lesson 02). One epoch shows each image once. Where will the loss on test images be after it: near 200, 150 or 100?
+# **Predict:** the mean image alone costs about 206 nats on MNIST (you measured it in lesson 02). One epoch shows each image once. Where will the loss on test images be after it: near 200, 150 or 120?
 #
 # The learning rate falls linearly to zero over the epoch, so that the last steps no longer shake the weights.
 
@@ -364,7 +387,12 @@ for k, start in enumerate(tqdm(starts, "one epoch by hand")):
     losses_seen.append(loss)
 
 # %%
-test_loss = np.mean([forward(params, x, rng.standard_normal((1000, 20), dtype=np.float32))[0] for x in np.split(test, 10)])
+test_loss = np.mean(
+    [
+        forward(params, x, rng.standard_normal((1000, 20), dtype=np.float32))[0]
+        for x in np.split(test, 10)
+    ]
+)
 mean_image = train.mean(axis=0, dtype=np.float64).clip(1e-5, 1 - 1e-5)
 baseline = -(test * np.log(mean_image) + (1 - test) * np.log(1 - mean_image)).sum(axis=1).mean()
 print(f"test −ELBO {test_loss:.1f} nats per image; the mean image alone {baseline:.1f}")
@@ -372,12 +400,21 @@ assert test_loss < baseline
 
 # %%
 smooth = np.convolve(losses_seen, np.ones(20) / 20, mode="valid")
-ax = plots.curves(np.arange(len(smooth)), {"training loss, mean of 20 steps": smooth, "the mean image": np.full(len(smooth), baseline)}, title="A VAE learns within one epoch of NumPy", xlabel="step", ylabel="−ELBO (nats per image)")
+ax = plots.curves(
+    np.arange(len(smooth)),
+    {"training loss, mean of 20 steps": smooth, "the mean image": np.full(len(smooth), baseline)},
+    title="A VAE learns within one epoch of NumPy",
+    xlabel="step",
+    ylabel="−ELBO (nats per image)",
+)
 ax.set_ylim(0, 560)
-plots.show(ax, alt="The loss falls steeply from over 500 nats, passes the dashed line of the mean image early, and flattens out well below it.")
+plots.show(
+    ax,
+    alt="The loss falls steeply, crosses the dashed line of the mean image early, and flattens out below it.",
+)
 
 # %% [markdown]
-# The plateau in the beginning, near the dashed line, is typical: the decoder first learns the mean image, and only then finds it worth listening to $z$.
+# The curve crosses the dashed line early on. Above the line, the decoder is still learning the mean image; below it, it can only be because $z$ says something about the image.
 #
 # Everything in the next picture was computed by the hundred lines above.
 
@@ -390,9 +427,16 @@ def decode(z):
     return sigmoid((a * sigmoid(a)) @ params["dec2.W"].T + params["dec2.b"])
 
 
-shown = np.concatenate([test[:10], decode(mu), decode(rng.standard_normal((10, 20)))]).reshape(30, 1, 28, 28)
-grid = plots.image_grid(shown, columns=10, row_labels=["original", "rebuilt", "new"], title="After one epoch of NumPy")
-plots.show(grid, alt="Ten test digits, their slightly blurred reconstructions, and ten new digit-like images, some readable.")
+shown = np.concatenate([test[:10], decode(mu), decode(rng.standard_normal((10, 20)))]).reshape(
+    30, 1, 28, 28
+)
+grid = plots.image_grid(
+    shown, columns=10, row_labels=["original", "rebuilt", "new"], title="After one epoch of NumPy"
+)
+plots.show(
+    grid,
+    alt="Ten test digits, their slightly blurred reconstructions, and ten new digit-like images, some readable.",
+)
 
 # %% [markdown]
 # The rebuilt digits follow the originals; the new ones come from noise alone. More epochs and a better schedule sharpen both.

@@ -27,16 +27,17 @@
 # %% tags=["setup"]
 try:
     import vae_course  # noqa: F401
-except ModuleNotFoundError:  # on Colab, install the course; anywhere else, say how to get a kernel that has it
-    import pathlib, subprocess, sys
+except ModuleNotFoundError:  # install the course on Colab; anywhere else say how to get it
+    import pathlib, sys
+
     RELEASE = ""  # empty: Colab takes the wheel that lies beside this notebook
+    HELP = "This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there. On Colab, upload vae_course-….whl beside this notebook."
     course = max(map(str, pathlib.Path().glob("vae_course-*.whl")), default=RELEASE)
     if "google.colab" not in sys.modules or not course:
-        raise ModuleNotFoundError("This kernel has no vae_course. Run `make lab` in the course's folder and open the lesson there; on Colab, upload vae_course-….whl beside this notebook first.") from None
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", course, "lpips"], check=True)
+        raise ModuleNotFoundError(HELP) from None
+    get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
 import json, time, torch, torch.nn.functional as F
 from vae_course import data, losses, metrics, plots, runtime, training
-from vae_course.data import batches
 
 # %% [markdown]
 # In lessons 02 and 03 you wrote the gradients yourself. From here on, PyTorch's autograd does that. What we still do by hand is everything that `torch.nn` would hide: parameters, shapes, sums.
@@ -99,8 +100,12 @@ def new_parameters(generator):
     for name, shape in WEIGHTS.items():
         bound = torch.Size(shape[1:]).numel() ** -0.5
         outputs = shape[1] if name.startswith("deconv") else shape[0]
-        params[f"{name}.weight"] = torch.empty(shape).uniform_(-bound, bound, generator=generator).requires_grad_()
-        params[f"{name}.bias"] = torch.empty(outputs).uniform_(-bound, bound, generator=generator).requires_grad_()
+        params[f"{name}.weight"] = (
+            torch.empty(shape).uniform_(-bound, bound, generator=generator).requires_grad_()
+        )
+        params[f"{name}.bias"] = (
+            torch.empty(outputs).uniform_(-bound, bound, generator=generator).requires_grad_()
+        )
     return params
 
 
@@ -116,10 +121,16 @@ print(f"{sum(p.numel() for p in params.values()):,} parameters")
 # %%
 def encode(params, x):
     """x: (B, 1, 28, 28) -> mu, logvar: (B, 20) each."""
-    h = F.relu(F.conv2d(x, params["conv1.weight"], params["conv1.bias"], stride=2, padding=1))  # (B, 32, 14, 14)
-    h = F.relu(F.conv2d(h, params["conv2.weight"], params["conv2.bias"], stride=2, padding=1))  # (B, 64, 7, 7)
+    h = F.relu(
+        F.conv2d(x, params["conv1.weight"], params["conv1.bias"], stride=2, padding=1)
+    )  # (B, 32, 14, 14)
+    h = F.relu(
+        F.conv2d(h, params["conv2.weight"], params["conv2.bias"], stride=2, padding=1)
+    )  # (B, 64, 7, 7)
     h = F.relu(F.linear(h.flatten(1), params["enc.weight"], params["enc.bias"]))  # (B, 256)
-    mu, logvar = F.linear(h, params["head.weight"], params["head.bias"]).chunk(2, dim=1)  # (B, 20) each
+    mu, logvar = F.linear(h, params["head.weight"], params["head.bias"]).chunk(
+        2, dim=1
+    )  # (B, 20) each
     return mu, logvar
 
 
@@ -127,9 +138,15 @@ def decode(params, z):
     """z: (B, 20) -> logits: (B, 1, 28, 28)."""
     up = {"stride": 2, "padding": 1, "output_padding": 1}
     h = F.relu(F.linear(z, params["dec1.weight"], params["dec1.bias"]))  # (B, 256)
-    h = F.relu(F.linear(h, params["dec2.weight"], params["dec2.bias"])).unflatten(1, (64, 7, 7))  # (B, 64, 7, 7)
-    h = F.relu(F.conv_transpose2d(h, params["deconv1.weight"], params["deconv1.bias"], **up))  # (B, 32, 14, 14)
-    return F.conv_transpose2d(h, params["deconv2.weight"], params["deconv2.bias"], **up)  # (B, 1, 28, 28)
+    h = F.relu(F.linear(h, params["dec2.weight"], params["dec2.bias"])).unflatten(
+        1, (64, 7, 7)
+    )  # (B, 64, 7, 7)
+    h = F.relu(
+        F.conv_transpose2d(h, params["deconv1.weight"], params["deconv1.bias"], **up)
+    )  # (B, 32, 14, 14)
+    return F.conv_transpose2d(
+        h, params["deconv2.weight"], params["deconv2.bias"], **up
+    )  # (B, 1, 28, 28)
 
 
 # %% [markdown]
@@ -156,7 +173,12 @@ def negative_elbo(params, x):
 
 # %%
 with torch.no_grad():
-    print({name: round(values.mean().item(), 2) for name, values in negative_elbo(params, train_x[:500]).items()})
+    print(
+        {
+            name: round(values.mean().item(), 2)
+            for name, values in negative_elbo(params, train_x[:500]).items()
+        }
+    )
 
 # %% [markdown]
 # The course's package has the same network, built from `torch.nn` layers. With our parameters copied into it, it must give the same numbers; from lesson to lesson we can then import it instead of typing it again.
@@ -168,7 +190,9 @@ model = ConvVAE(z_dim=Z_DIM)
 with torch.no_grad():
     for ours, theirs in zip(params.values(), model.parameters(), strict=True):
         theirs.copy_(ours)
-    same_mu = torch.allclose(encode(params, test_x[:50])[0], model.encode(test_x[:50])[0], atol=1e-5)
+    same_mu = torch.allclose(
+        encode(params, test_x[:50])[0], model.encode(test_x[:50])[0], atol=1e-5
+    )
     z = torch.randn(50, Z_DIM, generator=rng)
     same_logits = torch.allclose(decode(params, z), model.decode(z), atol=1e-5)
 assert same_mu
@@ -188,13 +212,17 @@ def learning_rate(step, steps, peak=2e-3):
     rise = 0.3 * steps
     if step < rise:
         return peak * (step + 1) / rise
-    return peak * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * (step - rise) / (steps - rise))).item())
+    return (
+        peak * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * (step - rise) / (steps - rise))).item())
+    )
 
 
 # %%
 @torch.no_grad()
 def test_loss(params):
-    parts = [negative_elbo(params, x)["loss"] for (x,) in batches(test_x, size=1000, shuffle=False)]
+    parts = [
+        negative_elbo(params, x)["loss"] for (x,) in data.batches(test_x, size=1000, shuffle=False)
+    ]
     return torch.cat(parts).mean().item()
 
 
@@ -204,14 +232,14 @@ def test_loss(params):
 # %%
 from tqdm import tqdm
 
-epochs, batch_size = runtime.steps(10, 1), 128
+epochs, batch_size = runtime.steps(9, 1), 128
 steps = epochs * -(-len(train_x) // batch_size)
 optimizer = torch.optim.Adam(params.values(), lr=0.0, fused=True)
 curve = {"training": [], "test": []}
 seconds, step = 0.0, 0
 for _ in tqdm(range(epochs), "training", unit="epoch"):
     start, total = time.perf_counter(), 0.0
-    for (x,) in batches(train_x, size=batch_size, generator=rng):
+    for (x,) in data.batches(train_x, size=batch_size, generator=rng):
         optimizer.param_groups[0]["lr"] = learning_rate(step, steps)
         loss = negative_elbo(params, x)["loss"].mean()
         optimizer.zero_grad()
@@ -227,8 +255,17 @@ print(f"test −ELBO after {epochs} epochs: {curve['test'][-1]:.2f} nats per ima
 assert curve["test"][-1] < 543
 
 # %%
-ax = plots.curves(range(1, epochs + 1), curve, title="Training and test loss of the convolutional VAE", xlabel="epoch", ylabel="−ELBO (nats per image)")
-plots.show(ax, alt="Training and test loss over the epochs, both falling, the test loss close to the training loss.")
+ax = plots.curves(
+    range(1, epochs + 1),
+    curve,
+    title="Training and test loss of the convolutional VAE",
+    xlabel="epoch",
+    ylabel="−ELBO (nats per image)",
+)
+plots.show(
+    ax,
+    alt="Training and test loss over the epochs, both falling, the test loss close to the training loss.",
+)
 
 # %% [markdown]
 # Read the two curves together. If the test curve turned up while the training curve still fell, the model would be memorising. A training curve above the test curve in the first epochs is no miracle: it is an average over an epoch in which the model was still worse.
@@ -240,11 +277,22 @@ with torch.no_grad():
     x = test_x[:10]
     rebuilt = decode(params, encode(params, x)[0]).sigmoid()
     samples = decode(params, torch.randn(30, Z_DIM, generator=rng)).sigmoid()
-grid = plots.image_grid(torch.cat([x, rebuilt]), columns=10, row_labels=["original", "rebuilt"], title="Twenty numbers hold an image well")
-plots.show(grid, alt="Ten test digits and their reconstructions, which are close to the originals, slightly smoother.")
+grid = plots.image_grid(
+    torch.cat([x, rebuilt]),
+    columns=10,
+    row_labels=["original", "rebuilt"],
+    title="Twenty numbers hold an image well",
+)
+plots.show(
+    grid,
+    alt="Ten test digits and their reconstructions, which are close to the originals, slightly smoother.",
+)
 
 # %%
-plots.show(plots.image_grid(samples, columns=10, title="Samples from the prior"), alt="Thirty generated digits; most can be read, a few are ambiguous shapes.")
+plots.show(
+    plots.image_grid(samples, columns=10, title="Samples from the prior"),
+    alt="Thirty generated digits; most can be read, a few are ambiguous shapes.",
+)
 
 # %% [markdown]
 # ## Other likelihoods
@@ -261,7 +309,9 @@ plots.show(plots.image_grid(samples, columns=10, title="Samples from the prior")
 # %%
 likelihoods = {
     "Bernoulli": losses.bernoulli_log_likelihood,
-    "Gaussian, σ² = 1": lambda logits, x: losses.gaussian_log_likelihood(logits.sigmoid(), x, var=1.0),
+    "Gaussian, σ² = 1": lambda logits, x: losses.gaussian_log_likelihood(
+        logits.sigmoid(), x, var=1.0
+    ),
     "Gaussian, calibrated": lambda logits, x: losses.gaussian_log_likelihood(
         logits.sigmoid(), x, var=((x - logits.sigmoid()) ** 2).mean()
     ),
@@ -287,11 +337,17 @@ for name, log_likelihood in likelihoods.items():
         train_x,
         epochs=runtime.steps(4, 1),
         lr=2e-3,
-        loss=lambda model, x, term=log_likelihood: losses.negative_elbo(model, x, log_likelihood=term),
+        loss=lambda model, x, term=log_likelihood: losses.negative_elbo(
+            model, x, log_likelihood=term
+        ),
     )
     with torch.no_grad():
         rebuilt = trained[name].decode(trained[name].encode(test_x)[0]).sigmoid()
-    rows[name] = {"mse": metrics.mse(rebuilt, test_x).mean(), "ssim": metrics.ssim(rebuilt, test_x).mean(), "kl": history[-1]["kl"]}
+    rows[name] = {
+        "mse": metrics.mse(rebuilt, test_x).mean(),
+        "ssim": metrics.ssim(rebuilt, test_x).mean(),
+        "kl": history[-1]["kl"],
+    }
 
 # %% [markdown]
 # How to compare them? **Not by their losses.** A Bernoulli term, a Gaussian density and a Laplace density are different quantities, and their nats have nothing to do with each other. We need rulers that none of them was trained on alone, or at least the same ruler for all: the mean squared error, the structural similarity (SSIM, 1 for equal images; Wang et al., 2004), and our eyes.
@@ -305,15 +361,31 @@ for name, row in rows.items():
 with torch.no_grad():
     x = test_x[:10]
     pictures = [x] + [m.decode(m.encode(x)[0]).sigmoid() for m in trained.values()]
-grid = plots.image_grid(torch.cat(pictures), columns=10, row_labels=["original", *trained], title="Reconstructions under four likelihoods")
-plots.show(grid, alt="A row of ten originals and four rows of reconstructions; those of the Gaussian with variance 1 are the most blurred.")
+grid = plots.image_grid(
+    torch.cat(pictures),
+    columns=10,
+    row_labels=["original", *trained],
+    title="Reconstructions under four likelihoods",
+)
+plots.show(
+    grid,
+    alt="A row of ten originals and four rows of reconstructions; those of the Gaussian with variance 1 are the most blurred.",
+)
 
 # %%
 same_z = torch.randn(10, 20, generator=rng)
 with torch.no_grad():
     pictures = [m.decode(same_z).sigmoid() for m in trained.values()]
-grid = plots.image_grid(torch.cat(pictures), columns=10, row_labels=list(trained), title="Samples under four likelihoods")
-plots.show(grid, alt="Four rows of samples; those of the Gaussian with variance 1 are smooth, those of the calibrated ones are sharper and less often digits.")
+grid = plots.image_grid(
+    torch.cat(pictures),
+    columns=10,
+    row_labels=list(trained),
+    title="Samples under four likelihoods",
+)
+plots.show(
+    grid,
+    alt="Four rows of samples; those of the Gaussian with variance 1 are smooth, those of the calibrated ones are sharper and less often digits.",
+)
 
 # %% [markdown]
 # The KL column explains the pictures. With σ² = 1 an error of one full grey level costs next to nothing, so the model hardly uses its latents: blurred, with a small KL. The calibrated decoders pay for a long, detailed code, and rebuild more faithfully. Samples go the other way: the more a model stores in $z$, the harder it is for $N(0, I)$ to supply such a $z$ by chance. There is no free choice here, only an exchange rate, which is the subject of the rest of this lesson.
@@ -338,8 +410,20 @@ published = {  # name: (kind, image shape, latents, rec, kl)
     "pytorch/examples vae": ("bce", (1, 28, 28), 20, lambda e: e.sum(), lambda k: k.sum()),
     "fastai course22p2": ("bce", (1, 28, 28), 200, lambda e: e.mean(), lambda k: k.mean()),
     "ARENA 0.5": ("mse", (1, 28, 28), 5, lambda e: e.mean(), lambda k: 0.1 * k.mean()),
-    "PyTorch-VAE, training": ("mse", (3, 64, 64), 128, lambda e: e.mean(), lambda k: 0.00025 * k.sum(1).mean()),
-    "PyTorch-VAE, validation": ("mse", (3, 64, 64), 128, lambda e: e.mean(), lambda k: 1.0 * k.sum(1).mean()),
+    "PyTorch-VAE, training": (
+        "mse",
+        (3, 64, 64),
+        128,
+        lambda e: e.mean(),
+        lambda k: 0.00025 * k.sum(1).mean(),
+    ),
+    "PyTorch-VAE, validation": (
+        "mse",
+        (3, 64, 64),
+        128,
+        lambda e: e.mean(),
+        lambda k: 1.0 * k.sum(1).mean(),
+    ),
     "handson-ml3": ("mse", (1, 28, 28), 10, lambda e: e.mean(), lambda k: k.sum(1).mean() / 784),
 }
 
@@ -364,7 +448,10 @@ def effective_beta(kind, shape, latents, rec, kl, batch=16):
     reference_kl = kl_parts(mu, logvar).sum(1).mean()
 
     def scale(term, reference, by):
-        ours, theirs = torch.autograd.grad(reference, by, retain_graph=True)[0], torch.autograd.grad(term, by, retain_graph=True)[0]
+        ours, theirs = (
+            torch.autograd.grad(reference, by, retain_graph=True)[0],
+            torch.autograd.grad(term, by, retain_graph=True)[0],
+        )
         return (theirs.norm() / ours.norm()).item()
 
     return scale(kl(kl_parts(mu, logvar)), reference_kl, mu) / scale(rec(error), reference, out)
@@ -420,7 +507,12 @@ with torch.no_grad():
 
 # %%
 print(f"KL {history[-1]['kl']:.2f} nats, reconstruction {history[-1]['rec']:.1f} nats")
-grid = plots.image_grid(torch.cat([test_x[:10], rebuilt]), columns=10, row_labels=["original", "rebuilt"], title="Everything averaged: β = 39.2, by accident")
+grid = plots.image_grid(
+    torch.cat([test_x[:10], rebuilt]),
+    columns=10,
+    row_labels=["original", "rebuilt"],
+    title="Everything averaged: β = 39.2, by accident",
+)
 plots.show(grid, alt="Ten digits, and below them ten nearly identical blurred blobs.")
 
 # %% [markdown]
@@ -429,8 +521,14 @@ plots.show(grid, alt="Ten digits, and below them ten nearly identical blurred bl
 # The next cell stores this lesson's figures for the tests.
 
 # %% tags=["figures"]
-figures = {"test_loss": round(curve["test"][-1], 2), "training_seconds": round(seconds, 1), "betas": betas}
-figures["likelihoods"] = {name: {key: round(float(value), 4) for key, value in row.items()} for name, row in rows.items()}
+figures = {
+    "test_loss": round(curve["test"][-1], 2),
+    "training_seconds": round(seconds, 1),
+    "betas": betas,
+}
+figures["likelihoods"] = {
+    name: {key: round(float(value), 4) for key, value in row.items()} for name, row in rows.items()
+}
 print(json.dumps({"source": digits.source, **figures}))
 
 # %% [markdown]

@@ -138,6 +138,7 @@ def test_no_two_digits_are_alike(fresh):
     assert sum(within) / 10 > 0.036
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_is_mostly_right(train, fresh, one_thread):
     """Logistic regression gets 92 % on MNIST; were it always right, the digits would be too much alike."""
     x, labels = train[0].flatten(1) / 255, train[1]
@@ -154,6 +155,7 @@ def test_a_linear_classifier_is_mostly_right(train, fresh, one_thread):
     assert 0.80 < accuracy(lambda images: images.flatten(1) @ weight + bias, *fresh) < 0.97
 
 
+@pytest.mark.slow
 def test_a_small_cnn_reads_them(train, fresh, one_thread):
     torch.manual_seed(0)
     net = nn.Sequential(

@@ -12,6 +12,8 @@ from IPython.display import display
 from PIL import Image
 from torch import Tensor
 
+from vae_course.images import require_images
+
 Decode = Callable[[Tensor], Tensor]
 SPAN = 3.0  # sliders reach this many standard deviations of the prior to either side
 
@@ -20,7 +22,8 @@ class Explorer:
     """Sliders for a latent z of the prior N(0, I), in its standard deviations, and the picture that z decodes to.
 
     decode: z (B, z_dim) -> images (B, 1, H, W) in [0, 1]. sliders lists the latents that get a slider (default: the
-    first six); the others keep their value. Raises ValueError on a latent that does not exist.
+    first six); the others keep their value. Raises ValueError on a latent that does not exist, and if decode returns
+    something else, logits for example.
     """
 
     def __init__(
@@ -44,16 +47,16 @@ class Explorer:
 
     def move_to(self, z: Tensor) -> None:
         """Put the latent at z, (z_dim,), and the sliders with it."""
-        self.z = z.detach().clone().reshape(len(self.start))
+        z = z.detach().clone().reshape(len(self.start))
         for j, slider in self.sliders.items():
-            slider.value = float(self.z[j].clamp(-SPAN, SPAN))
+            slider.value = float(z[j].clamp(-SPAN, SPAN))
+        self.z = z  # after the sliders, which may not reach as far
         self._redraw()
 
     def show(self) -> None:
         """Show the sliders; where no widget can be shown, the same output is a still picture."""
         alt = f"Each row moves one latent from −{SPAN:g} to {SPAN:g} standard deviations; the middle is the start."
-        with torch.no_grad():
-            rows = [self._along(j) for j in self.sliders]
+        rows = [self._along(j) for j in self.sliders]
         bundle = {
             "application/vnd.jupyter.widget-view+json": {
                 "version_major": 2,
@@ -63,7 +66,7 @@ class Explorer:
             "image/png": base64.b64encode(_png(np.concatenate(rows))).decode(),
             "text/plain": f"Run this cell to move the sliders. Still picture: {alt}",
         }
-        display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+        display(bundle, metadata={"image/png": {"alt": alt, "width": 616}}, raw=True)
 
     def _slider(self, j: int) -> widgets.FloatSlider:
         slider = widgets.FloatSlider(
@@ -82,9 +85,7 @@ class Explorer:
         self._redraw()
 
     def _redraw(self) -> None:
-        with torch.no_grad():
-            pixels = self.decode(self.z[None])[0, 0].numpy()  # (H, W)
-        code = base64.b64encode(_png(pixels)).decode()
+        code = base64.b64encode(_png(self._pixels(self.z[None])[0])).decode()
         moved = ", ".join(f"z[{j}] = {self.z[j]:.1f}" for j in self.sliders)
         alt = html.escape(f"the decoded image at {moved}")
         self.picture.value = (
@@ -95,7 +96,16 @@ class Explorer:
         """Eleven pictures side by side, latent j from one end to the other. -> (H, 11·W)."""
         z = self.start.repeat(11, 1)  # (11, z_dim)
         z[:, j] = torch.linspace(-SPAN, SPAN, 11)
-        return np.concatenate(list(self.decode(z)[:, 0].numpy()), axis=1)
+        return np.concatenate(list(self._pixels(z)), axis=1)
+
+    def _pixels(self, z: Tensor) -> np.ndarray:
+        """z (B, z_dim) -> pixels (B, H, W)."""
+        with torch.no_grad():
+            images = self.decode(z)
+        require_images(images)
+        if images.shape[1] != 1:
+            raise ValueError(f"decode must return images (B, 1, H, W), got {tuple(images.shape)}")
+        return images[:, 0].numpy()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_course.images import require_unit_range
+from vae_course.images import require_float, require_unit_range
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,9 +44,11 @@ def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
 def gaussian_log_likelihood(mean: Tensor, x: Tensor, *, var: float | Tensor) -> Tensor:
     """log N(x; mean, var·I). mean, x: (B, C, H, W), var a positive number or scalar tensor -> (B,), in nats.
 
-    A density: it has no upper bound and may be positive. Raises ValueError on shapes that differ or var <= 0.
+    A density: it has no upper bound and may be positive. Raises ValueError on shapes that differ or var <= 0,
+    TypeError on integer x.
     """
     _require_same_shape("mean", mean, "x", x)
+    require_float("x", x)
     var = _positive("var", var, like=mean)
     return -0.5 * ((x - mean) ** 2 / var + (2 * math.pi * var).log()).flatten(1).sum(dim=1)
 
@@ -54,9 +56,10 @@ def gaussian_log_likelihood(mean: Tensor, x: Tensor, *, var: float | Tensor) -> 
 def laplace_log_likelihood(mean: Tensor, x: Tensor, *, scale: float | Tensor) -> Tensor:
     """log Laplace(x; mean, scale): the likelihood behind an L1 loss. (B, C, H, W) twice -> (B,), in nats.
 
-    Raises ValueError on shapes that differ or scale <= 0.
+    Raises ValueError on shapes that differ or scale <= 0, TypeError on integer x.
     """
     _require_same_shape("mean", mean, "x", x)
+    require_float("x", x)
     scale = _positive("scale", scale, like=mean)
     return -((x - mean).abs() / scale + (2 * scale).log()).flatten(1).sum(dim=1)
 

@@ -26,11 +26,16 @@ def image_grid(
 ) -> Axes:
     """Draw images (N, C, H, W), pixels in [0, 1], row by row in `columns` columns, as one picture.
 
-    C is 1 (drawn grey) or 3. row_labels stand at the left, column_labels above. Raises ValueError on another shape.
+    C is 1 (drawn grey) or 3. row_labels stand at the left, column_labels above. Raises ValueError on another shape,
+    pixels outside [0, 1] or columns < 1.
     """
     pixels = np.asarray(images)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or len(pixels) == 0:
         raise ValueError(f"images must have shape (N, 1 or 3, H, W) with N > 0, got {pixels.shape}")
+    if not (pixels.min() >= 0 and pixels.max() <= 1):  # written so that NaN fails, too
+        raise ValueError(f"pixels must lie in [0, 1], got values from {pixels.min():.4g} to {pixels.max():.4g}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
     n, channels, height, width = pixels.shape
     rows = -(-n // columns)
     gap = max(1, height // 14)
@@ -59,7 +64,12 @@ def curves(
     ylabel: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one line per entry of ys over x, told apart by colour and dash; a legend if there are several."""
+    """Draw one line per entry of ys over x, told apart by colour and dash; a legend if there are several.
+
+    Raises ValueError on more than six lines, which nobody tells apart.
+    """
+    if len(ys) > len(COLORS):
+        raise ValueError(f"curves draws at most {len(COLORS)} lines, got {len(ys)}: split them over several axes")
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 3.4))
     dashes = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
@@ -86,7 +96,8 @@ def show(picture: Axes | Figure, alt: str) -> None:
     """Show a figure as PNG with alternative text, which screen readers and text-only readers get, and close it."""
     if not alt.strip():
         raise ValueError("alt must say in words what the picture shows")
-    figure = picture.get_figure() if isinstance(picture, Axes) else picture
+    figure = picture.figure if isinstance(picture, Axes) else picture
+    assert isinstance(figure, Figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", facecolor="white")
     plt.close(figure)

@@ -16,7 +16,8 @@ def load(name: str) -> dict[str, Any]:
     """The record of experiment `name`: its "figures", "seeds", "machine" and "command". FileNotFoundError if none."""
     record = FOLDER / f"{name}.json"
     if not record.is_file():
-        known = sorted(f.name.removesuffix(".json") for f in FOLDER.iterdir() if f.name.endswith(".json"))
+        there = FOLDER.iterdir() if FOLDER.is_dir() else ()  # no folder before the first experiment
+        known = sorted(f.name.removesuffix(".json") for f in there if f.name.endswith(".json"))
         raise FileNotFoundError(f"no experiment {name!r} in the ledger; there are {known}")
     return json.loads(record.read_text(encoding="utf-8"))
 
@@ -25,6 +26,7 @@ def save(name: str, figures: dict[str, Any], *, command: str, seeds: list[int]) 
     """Write the record of experiment `name`, whole or not at all, beside the package's other results."""
     record = {"figures": figures, "seeds": seeds, "machine": machine(), "command": command}
     path = Path(str(FOLDER)) / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, path)

@@ -35,13 +35,14 @@ def fit(
     CPU while the model does not. loss(model, *batch) returns tensors of shape (B,), "loss" among them; each row holds
     their means over the epoch, "epoch", "seconds" (training alone, added up), and, with test, the same means
     over the test set as "test_loss" and so on. generator orders the batches. Raises ValueError or TypeError on
-    unusable images, FloatingPointError when the loss is no longer finite.
+    unusable images or a loss that is averaged already, FloatingPointError when the loss is no longer finite.
     """
     train, test = _as_tuple(train), None if test is None else _as_tuple(test)
     for images in (train[0], *(test[:1] if test else ())):
         require_images(images)
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -56,6 +57,7 @@ def fit(
         sums: dict[str, Tensor] = {}
         for batch in batches(*train, size=batch_size, generator=generator):
             terms = loss(model, *(t.to(device) for t in batch))
+            _require_per_example(terms, len(batch[0]))
             optimizer.zero_grad()
             terms["loss"].mean().backward()
             optimizer.step()
@@ -64,9 +66,9 @@ def fit(
                 sums[name] = sums.get(name, 0) + values.detach().sum()
         row = {name: total.item() / len(train[0]) for name, total in sums.items()}
         seconds += time.perf_counter() - start
-        _require_finite(row, epoch)
         if test:
             row |= {f"test_{name}": value for name, value in evaluate(model, test, loss=loss).items()}
+        _require_finite(row, epoch)
         history.append({"epoch": epoch, "seconds": seconds, **row})
         bar.set_postfix_str(f"loss {row.get('test_loss', row['loss']):.2f}")
         if after_epoch:
@@ -85,7 +87,9 @@ def evaluate(
     model.eval()
     sums: dict[str, float] = {}
     for batch in batches(*data, size=batch_size, shuffle=False):
-        for name, values in loss(model, *(t.to(device) for t in batch)).items():
+        terms = loss(model, *(t.to(device) for t in batch))
+        _require_per_example(terms, len(batch[0]))
+        for name, values in terms.items():
             sums[name] = sums.get(name, 0.0) + values.sum().item()
     model.train(was_training)
     return {name: total / len(data[0]) for name, total in sums.items()}
@@ -93,6 +97,15 @@ def evaluate(
 
 def _as_tuple(data: Any) -> tuple[Tensor, ...]:
     return (data,) if isinstance(data, Tensor) else tuple(data)
+
+
+def _require_per_example(terms: dict[str, Tensor], n: int) -> None:
+    for name, values in terms.items():
+        if values.shape != (n,):
+            raise ValueError(
+                f"loss must return one number per example, shape ({n},), got {tuple(values.shape)} for {name!r}: "
+                "sum over pixels and latents, and leave the average over the batch to the loop"
+            )
 
 
 def _require_finite(row: dict[str, float], epoch: int) -> None:

@@ -53,7 +53,7 @@ def load_digits(source: str = "auto") -> Digits:
     except DataError as error:
         if source == "mnist":
             raise
-        print(f"digits: no MNIST here, {error}")
+        print(f"digits: no MNIST here: {error}")
         return _as_floats(_drawn(), "drawn", "drawn for this course, not MNIST")
 
 
@@ -73,11 +73,13 @@ def _cached_mnist() -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if mnist.is_there(root):
             print(f"digits: {error}")
         if mnist.offline():
-            raise DataError("and VAE_COURSE_OFFLINE forbids the download") from error
+            raise DataError(
+                "VAE_COURSE_OFFLINE forbids the download of MNIST: unset it, or choose source='drawn'"
+            ) from error
     try:
         mnist.download(root)
     except OSError as error:  # the cache folder cannot be written
-        raise DataError(f"and the cache {root} cannot be written ({error}); set VAE_COURSE_CACHE") from error
+        raise DataError(f"the cache {root} cannot be written ({error}); set VAE_COURSE_CACHE") from error
     return mnist.read(root)
 
 
@@ -90,7 +92,7 @@ def _drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             if path.exists():
                 try:
                     return _read_npz(path)
-                except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
                     print(f"digits: {path.name} in the cache is damaged ({error}), drawing again")
             drawn = _draw()
             with cache.atomic(path) as part, open(part, "wb") as file:

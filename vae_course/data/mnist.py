@@ -5,6 +5,7 @@ Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", C
 
 import gzip
 import hashlib
+import http.client
 import os
 import socket
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def download(root: Path) -> None:
                     with cache.atomic(path) as part:
                         download_url(mirror + name, str(part.parent), part.name, md5)
                     break
-                except (OSError, RuntimeError) as error:  # URLError and time-outs are OSErrors
+                except (OSError, RuntimeError, http.client.HTTPException) as error:  # URLError, time-outs are OSErrors
                     problems.append(f"{mirror}: {error}")
                     if isinstance(getattr(error, "reason", error), TimeoutError):
                         break  # a network that swallows packets would cost 10 s again at every mirror
@@ -77,13 +78,13 @@ def download(root: Path) -> None:
 def _verified(root: Path, name: str) -> bytes:
     """The unpacked content of one file whose checksum is right."""
     path = root / "MNIST" / "raw" / name
-    if not path.is_file():
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError as error:
         raise DataError(
             f"{path} is missing: MNIST/raw must hold the four original .gz files; "
             "copy them there, or choose source='drawn'"
-        )
-    try:
-        packed = path.read_bytes()
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}): check its permissions") from error
     if _md5(packed) != CHECKSUMS[name]:

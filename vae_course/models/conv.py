@@ -6,7 +6,7 @@ from vae_course.models.vae import VAE, require_z_dim
 
 
 class ConvVAE(VAE):
-    """1→32→64 channels, kernel 3, stride 2, a hidden layer of 256, and its mirror image as decoder; for 28×28 digits."""
+    """1→32→64 channels, kernel 3, stride 2, a hidden layer of 256, and its mirror as decoder; for 28×28 digits."""
 
     def __init__(self, z_dim: int = 20) -> None:
         require_z_dim(z_dim)

@@ -1,0 +1,116 @@
+"""Write RESULTS.md, the results table and the picture of README.md from what was measured; nobody types a figure.
+
+    python benchmarks/ledger.py            write them
+    python benchmarks/ledger.py --check    exit 1 if one of them is out of date
+
+Sources: the figures that each built lesson prints in its last code cell, and vae_course/results/*.json.
+"""
+
+import argparse
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from vae_course import results
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+PICTURE = ("04_low_level_pytorch", "Samples from the prior")  # lesson, title in the source of its cell
+
+
+def lesson(name: str) -> list[dict[str, Any]]:
+    return json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+
+
+def figures(name: str) -> dict[str, Any]:
+    """What the lesson's cell tagged `figures` printed."""
+    (cell,) = [cell for cell in lesson(name) if "figures" in cell["metadata"].get("tags", [])]
+    return json.loads("".join(cell["outputs"][0]["text"]))
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """(what, figure, where it is measured)."""
+    elbo, forward = figures("01_elbo"), figures("02_numpy_forward")
+    gradients, conv = figures("03_gradients"), figures("04_low_level_pytorch")
+    peer = results.load("peer")["figures"]["median"]
+    checked = max(gradients["finite_difference_error"], gradients["autograd_error"])
+    seconds = f"after {conv['training_seconds']:.0f} s of training"
+    in_time = f"test loss at its training time ({peer['peer_seconds']:.0f} s there)"
+    return [
+        (
+            f"log p(x) − ELBO − KL(q ‖ posterior), {elbo['identity_pairs']} cases, largest error",
+            f"{elbo['identity_error']:.1e} nats",
+            "lesson 01",
+        ),
+        ("NumPy against PyTorch, one forward pass, largest error", f"{forward['parity']:.1e}", "lesson 02"),
+        ("hand-written gradients, largest relative error", f"{checked:.1e}", "lesson 03"),
+        ("VAE trained by NumPy for one epoch, test −ELBO", f"{gradients['test_loss']:.1f} nats", "lesson 03"),
+        (f"convolutional VAE, test −ELBO {seconds}", f"{conv['test_loss']:.1f} nats", "lesson 04"),
+        (
+            f"pytorch/examples: time to its ten-epoch test loss ({peer['peer_test_loss']:.1f} nats)",
+            f"{peer['time_ratio']:.2f} of its time",
+            "`make bench`",
+        ),
+        (f"pytorch/examples: {in_time}", f"{peer['test_loss_at_peer_time']:.1f} nats", "`make bench`"),
+        (
+            "images a second, same network and batch size",
+            f"{peer['speed_over_peer']:.1f}× pytorch/examples, {peer['speed_over_loader']:.1f}× a `DataLoader`",
+            "`make bench`",
+        ),
+    ]
+
+
+def table() -> str:
+    lines = ["| what | figure | measured by |", "|---|---|---|"]
+    lines += [f"| {what} | {figure} | {where} |" for what, figure, where in rows()]
+    return "\n".join(lines)
+
+
+def ledger() -> str:
+    """RESULTS.md: every record with its command, seeds and machine."""
+    parts = ["# Results", "Made by `benchmarks/ledger.py` from `vae_course/results` and the built lessons.", table()]
+    for path in sorted((ROOT / "vae_course" / "results").glob("*.json")):
+        record = results.load(path.stem)
+        parts += [f"## {path.stem}", f"`{record['command']}` · seeds {record['seeds']} · {record['machine']}"]
+        columns = list(record["figures"]["rounds"][0])
+        medians = record["figures"]["median"]
+        lines = ["| figure | median | each round |", "|---|---|---|"]
+        for column in columns:
+            each = ", ".join(f"{row[column]:g}" for row in record["figures"]["rounds"])
+            lines.append(f"| {column.replace('_', ' ')} | {medians[column]:g} | {each} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def picture() -> bytes:
+    """The PNG that the picture's cell shows."""
+    name, title = PICTURE
+    (cell,) = [cell for cell in lesson(name) if title in "".join(cell["source"]) and cell["cell_type"] == "code"]
+    (png,) = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+    return base64.b64decode("".join(png))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = TABLE.sub(lambda found: f"{found[1]}{table()}\n{found[2]}", readme)
+    wanted = {
+        ROOT / "README.md": written.encode(),
+        ROOT / "benchmarks" / "RESULTS.md": ledger().encode(),
+        ROOT / "benchmarks" / "samples.png": picture(),
+    }
+    stale = [path for path, content in wanted.items() if not path.exists() or path.read_bytes() != content]
+    for path in stale:
+        if not check:
+            path.write_bytes(wanted[path])
+        print(f"{path.relative_to(ROOT).as_posix()} {'is out of date' if check else 'written'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
