@@ -17,12 +17,14 @@
 # %% [markdown]
 # **You will be able to**
 #
-# - tell which versions, which device and which data your copy of the course uses;
+# - say which versions and which data your copy of the course uses;
 # - train a small variational autoencoder (VAE) and read its loss;
 # - move through its latent space with sliders and describe what you see;
 # - say what the course will teach you, and in which order.
 #
-# *Time:* 15 minutes of yours, under one of the computer's. *Assumed:* you have seen Python; nothing about VAEs.
+# *Time:* about 15 minutes; the computer works for less than one of them. *Assumed:* you have seen Python; nothing about VAEs.
+#
+# A notebook is run cell by cell: click into a cell, press Shift+Enter, and its output appears underneath. Begin with the next cell, which loads the course and prints nothing. Then go on from top to bottom, and leave no cell out.
 
 # %% tags=["setup"]
 try:
@@ -42,15 +44,15 @@ from vae_course import data, explorer, plots, runtime, training
 # %% [markdown]
 # ## Does it run here?
 #
-# Click into the cell below and press Shift+Enter: the cell runs, and its output appears underneath. Work through every notebook in this way, from top to bottom.
-#
-# This first cell lists versions and the device. If you ever ask somebody for help, send these lines along.
+# The next cell lists versions and what the machine offers. If you ever ask somebody for help, send these lines along.
 
 # %%
 print(runtime.report())
 
 # %% [markdown]
-# Every lesson runs on an ordinary processor (`cpu`); a graphics card is not needed. The random numbers of a lesson start from a fixed seed, so that a second run on the same machine shows the same pictures.
+# A graphics card is not needed: if the report names an accelerator, this lesson still uses the processor. `mode full` means that nothing has been shortened for a test.
+#
+# The random numbers of a lesson start from a fixed seed, so that a second run on the same machine shows the same pictures.
 
 # %%
 rng = runtime.seed(0)
@@ -81,7 +83,9 @@ plots.show(
 # - a point $z$ is drawn at random from that region;
 # - the **decoder** turns the point $z$ back into an image.
 #
-# Training makes two wishes at once. The decoded image should resemble the original (**rec**, for reconstruction), and the regions of all images together should look like one simple cloud, a standard normal distribution (**kl**, for Kullback–Leibler divergence). The **loss** is the sum of the two, and smaller is better. Where this sum comes from is the subject of lesson 01; for now, watch it fall.
+# Training has two aims at once. The decoded image should resemble the original (**rec**, for reconstruction), and each image's region should stay close to one and the same simple cloud, a standard normal distribution (**kl**, for Kullback–Leibler divergence). The **loss** is the sum of the two, and smaller is better. Where this sum comes from is the subject of lesson 01; for now, watch it fall.
+#
+# In the next cell, `z_dim` is the number of latents, and `hidden` the width of the layer between. `lr` says how large the training steps may become, and `generator=rng` fixes the random order of the images. `runtime.steps(a, b)` is `a` for you; `b` is a short run for automatic tests.
 
 # %%
 from vae_course.models.mlp import MLPVAE
@@ -102,13 +106,24 @@ plots.show(
 )
 
 # %% [markdown]
-# The unit *nats* measures information, as bits do (1 nat is 1.44 bits). The loss says how many nats the model needs, on average, to describe one image. Lesson 01 makes this precise.
+# In the first epoch the training curve lies above the test curve, and nothing is wrong: the training value is an average over the whole epoch, including its beginning, when the model knew nothing; the test value is measured at the end of the epoch.
 #
+# The unit *nats* measures information, as bits do (1 nat is 1.44 bits). Roughly, the loss is the price of describing one image with the model's help. Lesson 01 says when this is exact, and lesson 02 what grey pixels add to the number. Here is the loss of the last epoch in its two parts:
+
+# %%
+last = history[-1]
+print(
+    f"test: rec {last['test_rec']:.1f} + kl {last['test_kl']:.1f} = loss {last['test_loss']:.1f} nats per image"
+)
+
+# %% [markdown]
 # ## What has it learnt?
 #
 # We send ten test images through the encoder and back through the decoder. 784 pixel values have to pass through 4 numbers.
 #
-# **Predict:** what will survive, the kind of digit or the handwriting? Decide before you run the cell.
+# **Predict:** what will survive, the kind of digit or the handwriting? Decide before you run the cells.
+#
+# The encoder returns the centre `mu` of the region and its size, as the logarithm of a variance (`logvar`). We decode the centre itself and draw nothing at random. `.sigmoid()` turns the decoder's output into brightness between 0 and 1, and `torch.no_grad()` says that nothing is to be trained here.
 
 # %%
 x = digits.test_x[:10]
@@ -129,9 +144,9 @@ plots.show(
 )
 
 # %% [markdown]
-# Mostly the digit and its slant survive, while the details of the pen are smoothed away. Where a rebuilt digit has turned into another one, four numbers were not enough to tell the two apart.
+# Some of both survives: mostly the kind of digit, and of the handwriting the slant and the overall shape. The details of the pen are smoothed away. Where a rebuilt digit has turned into another one, four numbers were not enough to tell the two apart.
 #
-# Now the part that a plain autoencoder cannot promise: **new** digits. We draw $z$ from the standard normal distribution, without any image, and decode it.
+# Now **new** digits. The second aim, which keeps all regions close to one simple cloud, makes them possible: we draw $z$ from that cloud, the standard normal distribution, without any image, and decode it. A network trained for reconstruction alone has no such cloud to draw from.
 
 # %%
 samples = model.sample(30, generator=rng)
@@ -145,7 +160,7 @@ plots.show(
 #
 # ## Move through the latent space
 #
-# Each slider below moves one of the four numbers of $z$, from −3 to +3 standard deviations. **Run the cell and drag a slider**; with the keyboard, use Tab to reach a slider and the arrow keys to move it. If you read this without running it, you see a still picture instead: one row for each latent number, which moves from left to right.
+# Each slider below moves one of the four numbers of $z$, from −3 to +3 standard deviations; nearly all values of a standard normal distribution lie between these. **Run the cell and drag a slider**; with the keyboard, use Tab to reach a slider and the arrow keys to move it. If you read this without running it, you see a still picture instead. In it, each row belongs to one latent number, which goes from −3 at the left to +3 at the right while the other three stay at 0.
 
 # %%
 sliders = explorer.Explorer(lambda z: model.decode(z).sigmoid(), z_dim=model.z_dim)
@@ -154,7 +169,7 @@ sliders.show()
 # %% [markdown]
 # **Try:** find a zero. Find a seven. Is there a path from one to the other on which no image is nonsense? Does a slider have a meaning that you can name, such as slant or thickness, or does its effect depend on where the others stand? Nothing in the training asked for sliders with a meaning.
 #
-# The next cell stores this lesson's figures in a form that a test can read.
+# The next cell prints this lesson's main numbers for the automatic tests. You can pass over it.
 
 # %% tags=["figures"]
 print(
@@ -192,8 +207,8 @@ print(
 #
 # ## Recap
 #
-# - You told which versions, device and data your copy uses, from a printed report and one line about the data.
-# - You trained a small VAE and read its loss: reconstruction plus KL, in nats per image.
+# - You read off which versions and data your copy uses.
+# - You trained a small VAE and read its loss: a reconstruction part plus a KL part, in nats per image.
 # - You moved through its latent space with sliders and described what changed.
 # - You saw which questions the course answers, and in which order.
 #
@@ -205,6 +220,7 @@ print(
 # | the data line says "drawn for this course" | no MNIST on this machine, and no network | nothing needs fixing; to use MNIST, set `VAE_COURSE_DATA` to a folder that holds `MNIST/raw/*.gz` |
 # | "VAE_COURSE_DATA is …, and there is no folder MNIST in it" | the variable names another folder | correct it or unset it, then restart the kernel |
 # | a still picture where sliders should be | the cell has not been run in this session, or the editor shows no widgets | run the cell; the still picture shows the same latents |
+# | *Run All Cells* clears the outputs and nothing happens | the kernel, which does the computing, had not started yet | wait until its name stands at the top right, and run again |
 # | a name is not defined | a cell further up has not been run | *Run* menu, *Run All Above* |
 #
 # ## References

@@ -22,7 +22,7 @@
 # - predict the loss of a network that knows nothing, and of one that knows the mean image;
 # - show that two implementations compute the same thing.
 #
-# *Time:* 60 minutes of yours, one of the computer's. *Assumed:* the ELBO and the Gaussian KL ([lesson 01](01_elbo.ipynb)); NumPy's broadcasting.
+# *Time:* about 60 minutes; the computer works for less than one of them. *Assumed:* the ELBO and the Gaussian KL ([lesson 01](01_elbo.ipynb)); NumPy's broadcasting.
 
 # %% tags=["setup"]
 try:
@@ -56,9 +56,13 @@ from vae_course import data, plots
 # | reconstruction term | `logits`, `x` | `rec` (B,) |
 # | KL term | `mu`, `logvar` | `kl` (B,) |
 #
+# The expectation in `rec` is estimated by a single sample of $z$ for each image. That estimate is right on average, and averages over images and training steps smooth its noise. The KL needs no sample.
+#
 # `B` is the number of images in the batch. Each image keeps its own row from beginning to end: nothing in a VAE's forward pass mixes two images.
 #
 # ## The data as arrays
+#
+# The images come as PyTorch tensors; `.double().numpy()` turns them into NumPy arrays of double precision.
 
 # %%
 digits = data.load_digits()
@@ -70,7 +74,7 @@ print(x.shape, x.dtype, "from", x.min(), "to", x.max())
 #
 # ## A layer
 #
-# A linear layer multiplies each row by a matrix and adds a vector: $h = xW^\top + b$. We store $W$ with the shape (out, in), as PyTorch does. The first weights are drawn at random between $-1/\sqrt{\text{in}}$ and $1/\sqrt{\text{in}}$, which keeps the size of the numbers roughly the same from layer to layer.
+# A linear layer multiplies each row by a matrix and adds a vector: $h = xW^\top + b$. We store $W$ with the shape (out, in), as PyTorch does. The first weights are drawn at random between $-1/\sqrt{\text{in}}$ and $1/\sqrt{\text{in}}$, which keeps the numbers from growing on their way through the layers; they become somewhat smaller.
 
 
 # %%
@@ -85,9 +89,9 @@ def new_layer(rng, n_in, n_out):
 
 
 # %% [markdown]
-# Two linear layers in a row would only be another linear layer. Between them stands a bend, the **activation**; we use SiLU, $\text{silu}(a) = a \cdot \text{sigmoid}(a)$, which is smooth everywhere. Lesson 03 will be glad of that.
+# Two linear layers in a row would only be another linear layer. Between them stands a bend, the **activation**; we use SiLU, $\text{silu}(a) = a \cdot \text{sigmoid}(a)$, which is smooth everywhere. (Lesson 03 compares derivatives with small differences, and a kink would disturb the comparison.)
 #
-# The sigmoid $1/(1 + e^{-a})$ itself needs a little care. For $a = -1000$ the textbook formula computes $e^{1000}$, which overflows. With $e^{-|a|}$ the exponent is never positive.
+# The sigmoid $1/(1 + e^{-a})$ itself needs a little care. For $a = -1000$ the textbook formula computes $e^{1000}$, which overflows. So for $a < 0$ we multiply numerator and denominator by $e^a$ and get $e^a/(1 + e^a)$. Both forms can be computed from $e^{-|a|}$, which is never larger than 1.
 
 
 # %%
@@ -168,25 +172,28 @@ z = reparameterize(
 )
 print(f"mean {z.mean():.2f}, standard deviation {z.std():.2f}")
 assert abs(z.mean() - 2) < 5 * 0.5 / np.sqrt(100_000)
+assert abs(z.std() - 0.5) < 5 * 0.5 / np.sqrt(200_000)
 
 # %% [markdown]
 # ## The reconstruction term
 #
-# We treat each pixel as a coin: white with probability $p$, black with $1 - p$. The log-probability of a pixel value $x$ is
+# We treat each pixel as a coin: white with probability $m$, black with $1 - m$. The log-probability of one pixel $x_i$ is
 #
-# $$\log p(x \mid z) = x \log p + (1 - x)\log(1 - p), \qquad p = \text{sigmoid}(\ell).$$
+# $$\log p(x_i \mid z) = x_i \log m_i + (1 - x_i)\log(1 - m_i), \qquad m_i = \text{sigmoid}(\ell_i).$$
 #
-# Written like that, it breaks. When the network is sure, $p$ rounds to exactly 0 or 1, and the logarithm of 0 is $-\infty$:
+# (Our pixels are grey, and a coin is never half white. The formula gives a number all the same; what that costs comes below.)
+#
+# Written like that, it breaks. When the network is sure, $m_i$ rounds to exactly 0 or 1, and the logarithm of 0 is $-\infty$:
 
 # %%
 with np.errstate(divide="ignore"):
-    p = sigmoid(np.array([-1000.0]))
-    print("a white pixel, and a decoder that is sure it is black:", np.log(p))
+    m = sigmoid(np.array([-1000.0]))
+    print("a white pixel, and a decoder that is sure it is black:", np.log(m))
 
 # %% [markdown]
-# The cure is to do the algebra first. Since $\log p = -\log(1 + e^{-\ell})$ and $\log(1 - p) = -\log(1 + e^{\ell})$,
+# The cure is to do the algebra first. By the definition of the logit, $\log m - \log(1 - m) = \ell$, and $\log(1 - m) = -\log(1 + e^{\ell})$. So
 #
-# $$\log p(x \mid z) = x\,\ell - \log(1 + e^{\ell}),$$
+# $$x \log m + (1 - x)\log(1 - m) = x\,[\log m - \log(1 - m)] + \log(1 - m) = x\,\ell - \log(1 + e^{\ell}),$$
 #
 # and $\log(1 + e^\ell) = \log(e^0 + e^\ell)$ is `np.logaddexp(0, l)`, which does not overflow. The log-probabilities of the pixels are **summed**: given $z$ they are independent coins, and probabilities of independent events multiply.
 
@@ -215,41 +222,45 @@ print(
 # %% [markdown]
 # One fair coin, $\ln 2$ nats, for each pixel and whatever the image. If a fresh network does not start near this number, look for a bug before training.
 #
-# The next step up is a decoder that ignores $z$ as well, but knows the average image. It answers with the logit of each pixel's mean brightness. No network that ignores $z$ can do better, so this is the number that a VAE must beat to deserve its latents.
+# The next step up is a decoder that ignores $z$ as well, but knows the average image. It answers with the logit of each pixel's mean brightness. On the training images, no decoder that ignores $z$ can do better. A VAE whose whole loss, `rec` plus `kl`, is not below this number has gained nothing from its latents.
+#
+# **Predict:** is the mean image's loss closer to 543 nats, or to half of that?
 
 # %%
 train = digits.train_x.flatten(1).double().numpy()  # (60000, 784)
 test = digits.test_x.flatten(1).double().numpy()  # (10000, 784)
-p_mean = train.mean(axis=0).clip(
-    1e-5, 1 - 1e-5
-)  # some border pixels are never white: keep their logits finite
-rec_mean = -bernoulli_log_likelihood(np.log(p_mean / (1 - p_mean)), test).mean()
+p_mean = train.mean(axis=0).clip(1e-5, 1 - 1e-5)  # some pixels are never white: finite logits
+
+
+def logit(p):
+    return np.log(p / (1 - p))
+
+
+rec_mean = -bernoulli_log_likelihood(logit(p_mean), test).mean()
 
 # %% [markdown]
-# And the other end: how low can it get? With grey pixels even the perfect answer $p = x$ costs something. A pixel of brightness 0.5 is charged $\ln 2$ nats, as a coin would be. Only pixels that are black or white through and through are free.
+# And the other end: how low can it get? With grey pixels even the perfect answer $m = x$ costs something. A pixel of brightness 0.5 is charged $\ln 2$ nats, as a coin would be. Only pixels that are black or white through and through are free.
 
 # %%
 p_perfect = test.clip(1e-12, 1 - 1e-12)
-rec_perfect = -bernoulli_log_likelihood(np.log(p_perfect / (1 - p_perfect)), test).mean()
+rec_perfect = -bernoulli_log_likelihood(logit(p_perfect), test).mean()
 print(f"zero logits     {784 * np.log(2):6.1f} nats per image")
 print(f"mean image      {rec_mean:6.1f}")
 print(f"perfect         {rec_perfect:6.1f}")
 
 # %% [markdown]
-# So on grey images this loss is not the length of any code: no model of black-and-white images has "nats" that include such a floor. It is still a good objective, and most published MNIST examples use it. Whenever you compare two models, make sure that both were judged on the same kind of pixels.
+# The mean image is far cheaper than the coins: most pixels are black most of the time. And on grey images this loss is not the length of a code: a part of it, the last line, is charged whatever the model does. A loss on black-and-white pixels has no such part, so the two cannot be compared. It is a common objective all the same.
 #
-# One classic mistake can now be recognised by its number. If the decoder ends in a sigmoid, and the loss *then* treats its output as logits, the image is squashed twice. The "logits" lie between 0 and 1, and even the best of them cannot get below:
+# One classic mistake can now be recognised by its number. If the decoder ends in a sigmoid, and the loss *then* treats its output as logits, the image is squashed twice. The "logits" then lie between 0 and 1, and the best loss that is still possible is the next line:
 
 # %%
-best_squashed = np.where(
-    test > sigmoid(1.0), 1.0, np.where(test > 0.5, np.log(p_perfect / (1 - p_perfect)), 0.0)
-)
+best_squashed = logit(p_perfect).clip(0, 1)  # the best that an output between 0 and 1 can do
 print(
     f"squashed twice, at best: {-bernoulli_log_likelihood(best_squashed, test).mean():.0f} nats per image"
 )
 
 # %% [markdown]
-# Hardly better than knowing nothing: the pictures stay grey, and the loss never gets near that of the mean image.
+# Hardly better than knowing nothing, and far from the mean image, however long the training lasts. Remember the number when a loss refuses to fall.
 #
 # ## The KL term
 #
@@ -279,7 +290,7 @@ def negative_elbo(params, x, eps):
 
 
 # %% [markdown]
-# **Predict:** for the untrained network, roughly how large are `rec` and `kl`?
+# **Predict:** for the untrained network, roughly how large are `rec` and `kl`? (What do small first weights mean for `mu` and `logvar`?)
 
 # %%
 eps = rng.normal(size=(100, 20))
@@ -288,14 +299,14 @@ for name, values in terms.items():
     print(f"{name:5} mean over the batch {values.mean():8.3f} nats")
 
 # %% [markdown]
-# `rec` is close to $784 \ln 2$, as it should be, and `kl` is close to zero. A small KL is nothing to be proud of here: the encoder's outputs are nearly zero whatever the image, which means $\mu \approx 0$ and $\log\sigma^2 \approx 0$, the prior itself. The latents carry no information yet.
+# `rec` lies a little above $784 \ln 2$: the logits are small random numbers instead of zeros, and random guesses are a little worse than none. `kl` is close to zero. A small KL is nothing to be proud of here: the encoder's outputs are nearly zero whatever the image, which means $\mu \approx 0$ and $\log\sigma^2 \approx 0$, the prior itself. The latents carry no information yet.
 #
 # What does the untrained model draw?
 
 # %%
-shown = np.concatenate(
-    [x[:10], sigmoid(decode(params, reparameterize(*encode(params, x[:10]), eps[:10])))]
-)
+mu, logvar = encode(params, x[:10])
+drawn = sigmoid(decode(params, reparameterize(mu, logvar, eps[:10])))
+shown = np.concatenate([x[:10], drawn])
 pair = plots.image_grid(
     shown.reshape(20, 1, 28, 28),
     columns=10,
@@ -305,9 +316,13 @@ pair = plots.image_grid(
 plots.show(pair, alt="Ten digits above; below each the same kind of flat grey noise.")
 
 # %% [markdown]
+# The grey differs from image to image by noise alone: what the decoder says does not depend on the digit yet.
+#
 # ## The same in PyTorch
 #
 # The course's package has this very network. If we copy our weights into it and hand both the same image and the same noise, all numbers must agree. PyTorch computes in single precision unless told otherwise; `.double()` removes that difference.
+#
+# A PyTorch **tensor** is an array that can also record how it was computed, for derivatives; `torch.no_grad()` switches the record off. The encoder is a list of steps: 0 flattens the image, 1 and 3 are linear layers, 2 is SiLU. The decoder's linear layers are 0 and 2. `copy_` writes our numbers into them.
 
 # %%
 import torch
@@ -356,9 +371,9 @@ for name, value in difference.items():
     print(f"{name:7} NumPy and PyTorch agree to 1e-6: {value <= 1e-6}")
 
 # %% [markdown]
-# Two implementations that agree may still share a mistake in thought. They cannot both contain the same typing error by accident, and that is what most bugs are.
+# Two implementations that agree may still share a mistake in thought. They are unlikely to share a typing error.
 #
-# The next cell stores this lesson's figures for the tests.
+# The next cell prints this lesson's main numbers for the automatic tests. You can pass over it.
 
 # %% tags=["figures"]
 figures = {
@@ -374,7 +389,7 @@ print(json.dumps({"source": digits.source, **figures}))
 #
 # - You wrote a VAE's forward pass in NumPy: encode, sample, decode, two terms, with one row for each image throughout.
 # - You computed the Bernoulli log-likelihood from logits, where the textbook formula fails.
-# - You predicted the loss of a network that knows nothing ($784 \ln 2$), measured that of the mean image, and found the floor that grey pixels set.
+# - You predicted the loss of a network that knows nothing ($784 \ln 2$) and of one that knows the mean image, and found the floor that grey pixels set.
 # - You showed that NumPy and PyTorch agree on every intermediate result.
 #
 # ## When something looks wrong
@@ -383,7 +398,7 @@ print(json.dumps({"source": digits.source, **figures}))
 # |---|---|---|
 # | the loss of a fresh network is far from 543 nats | pixels are not in [0, 1], or a sum became a mean | print `x.min()`, `x.max()` and the shape of `rec` |
 # | `inf` or `nan` in `rec` | probabilities were computed before the logarithm | work from logits |
-# | loss stuck a little above 500 nats, grey pictures | the output is squashed twice | the decoder returns logits; squash only where you show |
+# | loss stuck a little above 500 nats | the output is squashed twice | the decoder returns logits; squash only where you show |
 # | loss stuck near that of the mean image | the decoder ignores z, or its gradient is cut | [lesson 03](03_gradients.ipynb) tests samplers for that |
 # | `kl` has the shape (20,) | the sum ran over the images, axis 0 | sum over latents, axis 1 |
 # | the same images give another loss each time | z is drawn anew | fix `eps` when you compare |

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,35 +19,33 @@ PACKAGES = Path(sysconfig.get_paths()["purelib"])
 
 
 def copy_course(folder: Path) -> Path:
-    """What a commit of everything here would hold, in a repository of its own."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    git = ["git", "-c", "user.name=test", "-c", "user.email=", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "copy"]):
-        subprocess.run([*git, *command], cwd=folder, check=True)
+    """All files that git does not ignore, committed in a repository of their own; this one is not touched."""
+    name = ["-c", "user.name=test", "-c", "user.email=", "-c", "commit.gpgsign=false"]
+    outside = [*name, f"--git-dir={folder / '.git'}", f"--work-tree={ROOT}"]
+    for command in (
+        ["init", "-q", str(folder)],
+        [*outside, "add", "--all"],
+        [*outside, "commit", "-q", "--no-verify", "-m", "copy"],
+        ["-C", str(folder), "reset", "-q", "--hard"],
+    ):
+        subprocess.run(["git", *command], cwd=ROOT, env=clean_environment(), check=True)
     return folder
 
 
-def borrow_environment(venv: Path) -> Path:
+def borrow_environment(venv: Path, links: Path) -> Path:
     """A new environment with every package of this one except the course; returns its Python.
 
-    The packages lie outside of it, behind links in a folder that a .pth file names: pip sees them, and refuses to
+    The packages lie outside of it, in the folder `links`, which a .pth file names: pip sees them, and refuses to
     replace them. What is installed into the environment itself stands before them.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    borrowed = venv.with_name(venv.name + "-borrowed")
-    borrowed.mkdir()
+    links.mkdir()
     for entry in PACKAGES.iterdir():
-        if "vae_course" not in entry.name and not (entry.name == "__pycache__" or entry.suffix == ".pth"):
-            (borrowed / entry.name).symlink_to(entry)
-    (site_packages(venv) / "borrowed.pth").write_text(f"{borrowed}\n")
+        if "vae_course" not in entry.name and entry.name != "__pycache__" and entry.suffix != ".pth":
+            (links / entry.name).symlink_to(entry)
+    (site_packages(venv) / "borrowed.pth").write_text(f"{links}\n")
     python = venv / "bin" / "python"
-    absent = subprocess.run([python, "-c", "import torch, vae_course"], cwd=venv, capture_output=True, text=True)
-    assert "No module named 'vae_course'" in absent.stderr, absent.stderr
+    assert "vae_course" not in installed(python)
     return python
 
 
@@ -57,16 +54,23 @@ def site_packages(venv: Path) -> Path:
     return folder
 
 
-def distributions(python: Path) -> set[str]:
-    """All installed packages, each with its version and where it lies."""
-    script = "from importlib.metadata import distributions as d; print(*{f'{x.name} {x.version} {x._path}' for x in d()}, sep='\\n')"
-    done = subprocess.run([python, "-c", script], env=clean_environment(), capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines())
+def installed(python: Path) -> dict[str, str]:
+    """Every package that `python` could import by name -> its version and where it lies."""
+    script = (
+        "import json, importlib.metadata as m, importlib.util as u\n"
+        "found = {d.name: f'{d.version} {d._path}' for d in reversed(list(m.distributions()))}\n"
+        "if u.find_spec('vae_course'): found['vae_course'] = u.find_spec('vae_course').origin\n"
+        "print(json.dumps(found))"
+    )
+    command = [python, "-c", script]
+    done = subprocess.run(command, cwd=python.parent, env=clean_environment(), stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout))
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Fast mode, without the settings that would lead Python, pip or Jupyter out of a fresh environment."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "JUPYTER", "PYTEST"))}
+    """Fast mode, without the settings that would lead Python, Jupyter or git out of a fresh place."""
+    elsewhere = ("PYTHON", "JUPYTER", "PYTEST", "GIT_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(elsewhere)}
     return {**kept, "VAE_COURSE_FAST": "1", **more}
 
 

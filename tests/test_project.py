@@ -28,6 +28,17 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.slow  # `make check` runs these four by themselves
+@pytest.mark.parametrize(
+    "command",
+    ["-m ruff check", "-m ruff format --check", "-m mypy", "tools/build_notebooks.py --check"],
+)
+def test_lint_types_and_twins(command):
+    result = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "old package" not in result.stdout  # lessons that ran with an earlier vae_course: make notebooks
+
+
 def test_version_is_the_same_in_package_and_project():
     assert vae_course.__version__ == PROJECT["project"]["version"]
 
@@ -79,7 +90,9 @@ def test_readme_and_ledger_hold_what_was_measured():
 def test_comparison_with_the_peer_is_within_what_was_promised():
     record = json.loads((ROOT / "vae_course" / "results" / "peer.json").read_text(encoding="utf-8"))
     median = record["figures"]["median"]
+    assert median["our_test_loss"] <= median["peer_test_loss"]
     assert median["time_ratio"] <= 0.25
+    assert all(row["seconds_used"] <= row["peer_seconds"] for row in record["figures"]["rounds"])
     assert median["test_loss_at_peer_time"] <= 100.0
     assert median["speed_over_peer"] >= 1.5
     assert median["speed_over_loader"] >= 2.0

@@ -33,8 +33,11 @@ class Explorer:
         if bad := [j for j in chosen if not 0 <= j < z_dim]:
             raise ValueError(f"there is no latent {bad[0]}: a latent of size {z_dim} has 0 to {z_dim - 1}")
         self.decode = decode
+        if start is not None and start.numel() != z_dim:
+            raise ValueError(f"start must have {z_dim} numbers, got {tuple(start.shape)}")
         self.start = torch.zeros(z_dim) if start is None else start.detach().clone().reshape(z_dim)
         self.z = self.start.clone()
+        self.moving = False
         self.sliders = {j: self._slider(j) for j in chosen}
         self.picture = widgets.HTML()
         reset = widgets.Button(description="reset", tooltip="all sliders to where they began")
@@ -47,10 +50,11 @@ class Explorer:
 
     def move_to(self, z: Tensor) -> None:
         """Put the latent at z, (z_dim,), and the sliders with it."""
-        z = z.detach().clone().reshape(len(self.start))
+        self.z = z.detach().clone().reshape(len(self.start))
+        self.moving = True  # the sliders follow z here, not z the sliders, which may not reach as far
         for j, slider in self.sliders.items():
-            slider.value = float(z[j].clamp(-SPAN, SPAN))
-        self.z = z  # after the sliders, which may not reach as far
+            slider.value = float(self.z[j].clamp(-SPAN, SPAN))
+        self.moving = False
         self._redraw()
 
     def show(self) -> None:
@@ -81,8 +85,9 @@ class Explorer:
         return slider
 
     def _moved(self, j: int, value: float) -> None:
-        self.z[j] = value
-        self._redraw()
+        if not self.moving:
+            self.z[j] = value
+            self._redraw()
 
     def _redraw(self) -> None:
         code = base64.b64encode(_png(self._pixels(self.z[None])[0])).decode()
@@ -105,7 +110,7 @@ class Explorer:
         require_images(images)
         if images.shape[1] != 1:
             raise ValueError(f"decode must return images (B, 1, H, W), got {tuple(images.shape)}")
-        return images[:, 0].numpy()
+        return images[:, 0].cpu().numpy()
 
 
 def _png(pixels: np.ndarray) -> bytes:

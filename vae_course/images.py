@@ -19,6 +19,8 @@ def require_images(x: Tensor) -> None:
 def require_unit_range(name: str, x: Tensor) -> None:
     """Raise TypeError unless x is float, ValueError unless every value lies in [0, 1]."""
     require_float(name, x)
+    if x.numel() == 0:
+        raise ValueError(f"{name} is empty")
     low, high = torch.aminmax(x)
     if not (low >= 0 and high <= 1):  # written so that NaN fails, too
         raise ValueError(f"{name} must lie in [0, 1], got values from {low.item():.4g} to {high.item():.4g}")

@@ -5,7 +5,7 @@ or latents would weigh the two terms against each other by accident, which is a 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -67,8 +67,14 @@ def laplace_log_likelihood(mean: Tensor, x: Tensor, *, scale: float | Tensor) ->
 def reparameterize(mu: Tensor, logvar: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """z = mu + sigma·eps with eps ~ N(0, I): a sample of q(z|x) that lets gradients through. (B, D) twice -> (B, D)."""
     _require_same_shape("mu", mu, "logvar", logvar)
-    eps = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    eps = standard_normal(mu.shape, like=mu, generator=generator)
     return mu + (0.5 * logvar).exp() * eps  # logvar is log(sigma**2)
+
+
+def standard_normal(shape: Sequence[int], *, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """N(0, I) noise with the device and precision of `like`, drawn where the generator lives."""
+    device = generator.device if generator else like.device
+    return torch.randn(tuple(shape), generator=generator, device=device, dtype=like.dtype).to(like.device)
 
 
 def negative_elbo(

@@ -10,7 +10,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind readers and, in this order, in grey print
+# Okabe and Ito's colours, told apart by colour-blind readers; in grey print the dashes of `curves` do it
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 
@@ -74,7 +74,8 @@ def curves(
         _, ax = plt.subplots(figsize=(6, 3.4))
     dashes = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
     for (label, y), color, dash in zip(ys.items(), COLORS, dashes, strict=False):
-        ax.plot(x, y, label=label, color=color, linestyle=dash)
+        marker = "o" if len(y) == 1 else ""  # a line through one point would show nothing
+        ax.plot(x, y, label=label, color=color, linestyle=dash, marker=marker)
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     ax.title.set_fontsize(10)
     ax.spines[["top", "right"]].set_visible(False)
@@ -89,7 +90,7 @@ def history(rows: list[dict[str, float]], *, title: str, ax: Axes | None = None)
     names = {"loss": "training", "test_loss": "test"}
     lines = {label: [row[key] for row in rows] for key, label in names.items() if key in rows[0]}
     epochs = [row["epoch"] for row in rows]
-    return curves(epochs, lines, title=title, xlabel="epoch", ylabel="−ELBO (nats per image)", ax=ax)
+    return curves(epochs, lines, title=title, xlabel="epoch", ylabel="loss (nats per image)", ax=ax)
 
 
 def show(picture: Axes | Figure, alt: str) -> None:

@@ -40,12 +40,13 @@ def steps(full: T, fast: T) -> T:
 
 
 def report() -> str:
-    """Versions, device and threads, one a line: what a question about a lesson should quote."""
+    """Versions, processor and accelerator, one a line: what a question about a lesson should quote."""
     rows = {
         "vae_course": vae_course.__version__,
         "Python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "ipywidgets")},
-        "device": f"{device()}, {torch.get_num_threads()} threads",
+        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "accelerator": "none" if device().type == "cpu" else str(device()),
         "mode": "fast, for tests" if fast_mode() else "full",
     }
-    return "\n".join(f"{name:<12}{value}" for name, value in rows.items())
+    return "\n".join(f"{name:<13}{value}" for name, value in rows.items())

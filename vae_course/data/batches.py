@@ -22,5 +22,5 @@ def batches(
     if size < 1:
         raise ValueError(f"the batch size must be at least 1, got {size}")
     order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
-    for rows in order.to(tensors[0].device).split(size):
-        yield tuple(t[rows] for t in tensors)
+    parts = order.to(tensors[0].device).split(size)
+    return (tuple(t[rows] for t in tensors) for rows in parts)  # a generator, so that the checks above come first

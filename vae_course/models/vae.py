@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.images import require_float
-from vae_course.losses import reparameterize
+from vae_course.losses import reparameterize, standard_normal
 
 
 class VAE(nn.Module):
@@ -27,14 +27,14 @@ class VAE(nn.Module):
             want = ", ".join(map(str, self.x_shape))
             raise ValueError(f"this model takes images of shape (B, {want}), got {tuple(x.shape)}")
         require_float("images", x)
-        mu, logvar = self.encoder(x).chunk(2, dim=1)  # each (B, z_dim)
+        mu, logvar = _at_least_fp32(self.encoder(x)).chunk(2, dim=1)  # each (B, z_dim)
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
         """Logits of p(x|z). z: (B, z_dim) -> (B, *x_shape); sigmoid turns them into pixels where they are shown."""
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"this model takes latents of shape (B, {self.z_dim}), got {tuple(z.shape)}")
-        return self.decoder(z)
+        return _at_least_fp32(self.decoder(z))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass: logits (B, *x_shape), mu and logvar (B, z_dim), through one sample of z for each x."""
@@ -45,8 +45,13 @@ class VAE(nn.Module):
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """n images from the model: z ~ N(0, I), decoded to pixel means in [0, 1]. -> (n, *x_shape)."""
         weight = next(self.parameters())
-        z = torch.randn(n, self.z_dim, generator=generator, device=weight.device, dtype=weight.dtype)
+        z = standard_normal((n, self.z_dim), like=weight, generator=generator)
         return self.decode(z).sigmoid()
+
+
+def _at_least_fp32(x: Tensor) -> Tensor:
+    # under autocast networks return 16 bits, which are too few to add up a loss
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def require_z_dim(z_dim: int) -> None:
