@@ -95,7 +95,7 @@ inner
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The toy course, built once; a user's own broken python3 kernel stands in the way."""
     root = tmp_path_factory.mktemp("built")

@@ -80,9 +80,9 @@ def test_04_convolutional_vae() -> None:
     assert found["training_seconds"] <= 120
     counted = [1, 784 / 200, 7.84, 1.536, 6144, 0.5]  # pixels over latents, times what the code multiplies by
     assert list(found["betas"].values()) == pytest.approx(counted, rel=1e-4)
-    rows = found["likelihoods"]
-    assert rows["Gaussian, calibrated"]["mse"] < rows["Gaussian, σ² = 1"]["mse"]
-    assert rows["Gaussian, calibrated"]["kl"] > rows["Gaussian, σ² = 1"]["kl"]
+    assert found["mse"]["Gaussian, calibrated"] < found["mse"]["Gaussian, σ² = 1"] < found["mse"]["the mean image"]
+    assert found["ssim"]["Gaussian, calibrated"] > found["ssim"]["Gaussian, σ² = 1"] > found["ssim"]["the mean image"]
+    assert found["kl"]["Gaussian, calibrated"] > found["kl"]["Gaussian, σ² = 1"]
 
 
 # ---- written by hand once, imported afterwards ----
