@@ -32,7 +32,7 @@ def test_fast_mode_is_asked_for_by_the_environment(monkeypatch, value, fast):
     assert runtime.fast_mode() is fast
     assert runtime.steps(100, 3) == (3 if fast else 100)
     assert runtime.steps([1, 2], None) == (None if fast else [1, 2])
-    assert f"mode        {'fast, for tests' if fast else 'full'}" in runtime.report().splitlines()
+    assert f"mode         {'fast, for tests' if fast else 'full'}" in runtime.report().splitlines()
 
 
 def test_the_same_seed_repeats_the_global_numbers_and_the_generators():
