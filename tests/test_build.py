@@ -1,7 +1,6 @@
 """The notebook builder, on a toy course in a temporary folder: what is executed, what is kept, what is refused."""
 
 import base64
-import importlib.util
 import io
 import json
 import re
@@ -10,17 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import build_notebooks as builder
+import clean_outputs
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
-
-TOOL = Path(__file__).resolve().parents[1] / "tools" / "build_notebooks.py"
-spec = importlib.util.spec_from_file_location("build_notebooks", TOOL)
-assert spec is not None
-assert spec.loader is not None
-builder = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(builder)
 
 FILES = {
     "pyproject.toml": """[project]
@@ -406,18 +400,18 @@ def test_ids_change_under_the_heading_of_an_inserted_cell_only() -> None:
     ],
 )
 def test_streams_look_as_in_a_terminal(text: str, shown: str) -> None:
-    assert builder.played_back(text) == shown
+    assert clean_outputs.played_back(text) == shown
 
 
 def test_bar_that_prints_interrupt_becomes_one_output_of_one_line() -> None:
     printed = [("stderr", "\r 0"), ("stderr", "%\r30%"), ("stdout", "one\n"), ("stderr", "\r60%"), ("stdout", "two\n")]
     outputs = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in [*printed, ("stderr", "\r99%")]]
-    shown = [(output.name, output.text) for output in builder.collapsed(outputs)]
+    shown = [(output.name, output.text) for output in clean_outputs.collapsed(outputs)]
     assert shown == [("stdout", "one\ntwo\n"), ("stderr", "99%")]
 
 
 def test_widget_outputs_keep_their_text_only(tmp_path: Path) -> None:
-    view = {builder.WIDGET_VIEW: {"model_id": "0", "version_major": 2, "version_minor": 0}}
+    view = {clean_outputs.WIDGET_VIEW: {"model_id": "0", "version_major": 2, "version_minor": 0}}
     shown = [
         nbformat.v4.new_output("display_data", data=data)
         for data in (view, {**view, "text/plain": "IntSlider(value=0)"}, {**view, "text/html": "<b>0</b>"})
@@ -439,7 +433,7 @@ def test_paths_and_addresses_are_scrubbed_from_every_kind_of_output(monkeypatch:
         "<function f at 0x7f00aa> and <bound g of <A at 0xAB12>>": "<function f> and <bound g of <A>>",
         "&lt;A at 0x7f&gt; looked at 0x7f": "&lt;A&gt; looked at 0x7f",
     }.items():
-        assert builder.scrubbed(text, root) == expected
+        assert clean_outputs.scrubbed(text, root) == expected
     for output in (
         nbformat.v4.new_output("stream", text="/home/ada/y"),
         nbformat.v4.new_output("display_data", data={"text/html": "/home/ada/y"}),
@@ -464,15 +458,15 @@ def test_images_get_smaller_and_keep_every_pixel() -> None:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
         encoded = base64.b64encode(buffer.getvalue()).decode()
-        smaller = builder.smaller_png(encoded)
+        smaller = clean_outputs.smaller_png(encoded)
         assert len(smaller) < factor * len(encoded)
         kept = Image.open(io.BytesIO(base64.b64decode(smaller))).convert("RGBA")
         assert np.array_equal(np.asarray(kept), pixels)
-        assert builder.smaller_png(smaller) == smaller
+        assert clean_outputs.smaller_png(smaller) == smaller
     buffer = io.BytesIO()
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(buffer, "PNG", optimize=True)
     grey = base64.b64encode(buffer.getvalue()).decode()
-    assert builder.smaller_png(grey) == grey  # a palette would make it larger
+    assert clean_outputs.smaller_png(grey) == grey  # a palette would make it larger
 
 
 def test_publish_writes_the_address_and_unpublish_takes_every_byte_back(course: Path) -> None:
