@@ -206,6 +206,7 @@ def test_every_picture_is_described_in_words(path: Path) -> None:
     assert "![](" not in prose(built(path))
 
 
+@pytest.mark.slow
 def test_kernels_started_by_nbval_have_the_data_of_this_run(tmp_path: Path) -> None:
     """The real MNIST if VAE_COURSE_DATA is set, else drawn digits: no cache and no network in between."""
     wanted = "mnist" if os.environ.get("VAE_COURSE_DATA") else "drawn"

@@ -98,6 +98,7 @@ def test_comparison_with_the_peer_is_within_what_was_promised():
     assert median["speed_over_loader"] >= 2.0
 
 
+@pytest.mark.slow  # it imports torchvision, which takes seconds
 def test_benchmark_without_a_checkout_says_what_it_wants(tmp_path):
     command = [sys.executable, str(ROOT / "benchmarks" / "peer.py"), "--peer", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
