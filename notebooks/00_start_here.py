@@ -113,7 +113,7 @@ plots.show(
 # %%
 last = history[-1]
 print(
-    f"test: rec {last['test_rec']:.1f} + kl {last['test_kl']:.1f} = loss {last['test_loss']:.1f} nats per image"
+    f"test: rec {last['test_rec']:.2f} + kl {last['test_kl']:.2f} = loss {last['test_loss']:.2f} nats per image"
 )
 
 # %% [markdown]
@@ -156,7 +156,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Some of them are readable, others stand between two digits: the latent space is continuous, and between the region of the fours and the region of the nines there is a path.
+# Most of them are readable, others stand between two digits: the latent space is continuous, and between the region of the fours and the region of the nines there is a path.
 #
 # ## Move through the latent space
 #
@@ -196,7 +196,7 @@ print(
 #
 # ## Your checklist for the whole course
 #
-# Come back to this list, and tick what you could explain to somebody else without notes.
+# Come back to this list, and tick what you could explain to somebody else without notes. Lessons 01 to 04 are enough for the first four boxes; the last two ask for more.
 #
 # - [ ] **ELBO derivation.** I can derive the evidence lower bound from log p(x), and name what separates the two.
 # - [ ] **Reparameterisation.** I can say why a sample blocks the gradient, how z = μ + σ·ε lets it through, and how to test that it does.

@@ -378,7 +378,7 @@ gaps = np.array([[gap(mu, s) for s in widths] for mu in centres])  # (161, 96)
 i, j = np.unravel_index(gaps.argmin(), gaps.shape)
 
 # %% [markdown]
-# The picture shows it beside the posterior and the $q$ of the table above.
+# The picture shows it beside the posterior and the $q$ that we tried above.
 
 # %%
 best = normal_density(grid, centres[i], widths[j])
@@ -398,7 +398,7 @@ ax = plots.curves(
 ax.set_xlim(-2.5, 2.5)
 plots.show(
     ax,
-    alt="The posterior has a tall bump near z = 1.1 and a small one near −1.1; the best Gaussian covers the tall one alone, and the q of the table is far wider.",
+    alt="The posterior has a tall bump near z = 1.1 and a small one near −1.1; the best Gaussian covers the tall one alone, and the q we tried is far wider.",
 )
 
 # %% [markdown]
@@ -420,7 +420,7 @@ print(
 #
 # ## The KL between Gaussians
 #
-# In a VAE $q$ is a Gaussian with mean $\mu$ and standard deviation $\sigma$ in each dimension, and the prior is standard normal. Then term (4) needs no sampling. For one dimension, with $z = \mu + \sigma\varepsilon$:
+# In a VAE $q$ is a Gaussian with mean $\mu$ and standard deviation $\sigma$ in each dimension, and the prior is standard normal. Then the KL in line (4) needs no sampling. For one dimension, with $z = \mu + \sigma\varepsilon$:
 #
 # $$
 # \begin{aligned}
@@ -542,7 +542,7 @@ print(f"200 pairs, |log p(x) − ELBO − KL(q || posterior)| ≤ 1e-10 nats: {i
 # %% [markdown]
 # ### What a diagonal q gives away
 #
-# A VAE's $q$ has no correlations between latents. If the true posterior has them, even the best diagonal $q$ leaves a gap. Here it is known exactly: the best diagonal $q$ takes the posterior's mean, and $s_j^2 = 1/\Lambda_{jj}$ (set the derivative of the gap by $s_j^2$ to zero: $\Lambda_{jj} - 1/s_j^2 = 0$).
+# A VAE's $q$ has no correlations between latents. If the true posterior has them, even the best diagonal $q$ leaves a gap. Here it is known exactly: the best diagonal $q$ takes the posterior's mean, and $s_j^2 = 1/\Lambda_{jj}$ (set the derivative of the gap with respect to $s_j^2$ to zero: $\Lambda_{jj} - 1/s_j^2 = 0$).
 
 # %%
 x = W @ rng.normal(size=D) + b + noise * rng.normal(size=P)
@@ -623,7 +623,7 @@ print(json.dumps({"source": digits.source, **figures}))
 # %% [markdown]
 # ## Recap
 #
-# - You described a latent-variable model as a story, prior first and likelihood second, and saw that its marginal is an integral that neither a grid nor samples of the prior can do in many dimensions.
+# - You described a latent-variable model as a story, prior first and likelihood second, and saw that its marginal is an integral that neither a grid nor samples from the prior can compute in many dimensions.
 # - You derived the ELBO in four lines, and showed that exactly $\mathrm{KL}(q \,\|\, p(z \mid x))$ separates it from $\log p(x)$: on a grid, and for 200 linear-Gaussian cases to $10^{-10}$ nats.
 # - You computed the KL between Gaussians, and tested the formula against samples and their standard error.
 # - You converted nats to bits per dimension, and can say why −ELBO, −log p(x) and a negative log-density are three different things.

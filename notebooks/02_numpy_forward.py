@@ -42,7 +42,7 @@ from vae_course import data, plots
 # %% [markdown]
 # ## What has to be computed
 #
-# Lesson 01 ended with a bound, and with minus signs it becomes a loss. For one image $x$,
+# Lesson 01 derived a bound; with its sign changed it becomes a loss. For one image $x$,
 #
 # $$-\text{ELBO}(x) = \underbrace{E_{q(z \mid x)}[-\log p(x \mid z)]}_{\texttt{rec}} + \underbrace{\mathrm{KL}\big(q(z \mid x)\,\|\,N(0, I)\big)}_{\texttt{kl}}.$$
 #

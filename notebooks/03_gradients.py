@@ -22,7 +22,7 @@
 # - derive a VAE's backward pass and verify it against finite differences and autograd;
 # - train a VAE with NumPy alone.
 #
-# *Time:* about 90 minutes; the computer works for less than three of them. *Assumed:* [lesson 02](02_numpy_forward.ipynb); the chain rule.
+# *Time:* about 90 minutes; the computer works for about one of them. *Assumed:* [lesson 02](02_numpy_forward.ipynb); the chain rule.
 
 # %% tags=["setup"]
 try:
@@ -65,7 +65,7 @@ truth = {"mu": 2 * a, "sigma": 2 * sigma}
 # %% [markdown]
 # ## Two estimators
 #
-# **Score function.** Differentiate the density instead of the sample. The gradient may be taken under the integral, and $f$ does not depend on the parameters. Since $\nabla\log q = \nabla q/q$, we may write $q\,\nabla\log q$ for $\nabla q$, and have an expectation again:
+# **Score function.** Write $q$ for the density of $N(\mu, \sigma^2)$, and differentiate it instead of the sample. The gradient may be taken under the integral, and $f$ does not depend on the parameters. Since $\nabla\log q = \nabla q/q$, we may write $q\,\nabla\log q$ for $\nabla q$, and have an expectation again:
 #
 # $$\nabla E_q[f(z)] = \int f(z)\,\nabla q(z)\,dz = \int f(z)\,q(z)\,\nabla\log q(z)\,dz = E_q\big[f(z)\,\nabla \log q(z)\big].$$
 #
@@ -100,7 +100,7 @@ assert worst_deviation < 5
 assert worst_error <= 0.02
 
 # %% [markdown]
-# Both find the truth, within a few of their standard errors (the number after ±), and the score function's error is several times larger. Its variance is larger by the *square* of that. For the derivative by $\mu$ both variances have a closed form. With $a = \mu - 3$ and the moments $E\varepsilon^2 = 1$, $E\varepsilon^4 = 3$, $E\varepsilon^6 = 15$:
+# Both find the truth, within a few of their standard errors (the number after ±), and the score function's error is several times larger. Its variance is larger by the *square* of that. For the derivative with respect to $\mu$ both variances have a closed form. With $a = \mu - 3$ and the moments $E\varepsilon^2 = 1$, $E\varepsilon^4 = 3$, $E\varepsilon^6 = 15$:
 #
 # $$E[(a + \sigma\varepsilon)^4\varepsilon^2] = a^4 E\varepsilon^2 + 6a^2\sigma^2 E\varepsilon^4 + \sigma^4 E\varepsilon^6 = a^4 + 18a^2\sigma^2 + 15\sigma^4$$
 #
@@ -119,7 +119,7 @@ print(f"variance ratio: measured {ratio:.2f} ± {ratio_error:.2f}, exact {exact_
 assert abs(ratio - exact_ratio) < 5 * ratio_error
 
 # %% [markdown]
-# For the derivative by μ, the score function needs about twenty times the samples, in one dimension and with a harmless $f$. Look at the formula: the term $a^4/\sigma^2$ grows when μ is far from the minimum of $f$, or when σ is small; and small σ is what an encoder learns.
+# For the derivative with respect to μ, the score function needs about twenty times the samples, in one dimension and with a harmless $f$. Look at the formula: the term $a^4/\sigma^2$ grows when μ is far from the minimum of $f$, or when σ is small; and small σ is what an encoder learns.
 #
 # Is pathwise always better? No: it uses the derivative of $f$, and for an $f$ that wiggles faster than σ the derivative is large and of either sign. With $f(z) = \cos(kz)$:
 
@@ -135,7 +135,7 @@ for k in [1, 4, 10]:
 #
 # ## Control variates
 #
-# The score function can be helped. The score has mean zero, because $\int \nabla q\,dz = \nabla\!\int q\,dz = \nabla 1 = 0$. So we may subtract any constant $b$ from $f$ without changing the mean: $E[(f(z) - b)\,\nabla\log q] = \nabla E[f]$. Such a $b$ is called a **baseline**. It changes the variance, which is $E[(f - b)^2(\nabla_\mu\log q)^2]$ minus a constant; setting its derivative by $b$ to zero gives the best one:
+# The score function can be helped. The score has mean zero, because $\int \nabla q\,dz = \nabla\!\int q\,dz = \nabla 1 = 0$. So we may subtract any constant $b$ from $f$ without changing the mean: $E[(f(z) - b)\,\nabla\log q] = \nabla E[f]$. Such a $b$ is called a **baseline**. It changes the variance, which is $E[(f - b)^2(\nabla_\mu\log q)^2]$ minus a constant; setting its derivative with respect to $b$ to zero gives the best one:
 #
 # $$b^\ast = \frac{E[f\,(\nabla_\mu\log q)^2]}{E[(\nabla_\mu\log q)^2]} = E[f\,\varepsilon^2] = a^2 + 3\sigma^2.$$
 
@@ -234,7 +234,7 @@ for label, row in trained.items():
 # %% [markdown]
 # | blocked | what training does | how to recognise it |
 # |---|---|---|
-# | both | only the KL trains the encoder, which then agrees with the prior for every image | KL → 0, σ → 1, every reconstruction is the mean image: `rec` near the mean image's value of lesson 02 |
+# | `mu` and `logvar` (it reaches neither) | only the KL trains the encoder, which then agrees with the prior for every image | KL → 0, σ → 1, every reconstruction is the mean image: `rec` near the mean image's value of lesson 02 |
 # | `logvar` | nothing rewards a small σ, and the KL pulls it to 1 | σ ≈ 1, a clearly worse reconstruction |
 # | `mu` | nothing rewards a μ that depends on the image, and the KL pulls it to 0 | only σ is left to tell images apart, which is little |
 #
@@ -268,7 +268,7 @@ for j in range(3):
 #
 # Now the network of lesson 02, from the loss back to the first weight. In one sentence: at every step, multiply the gradient that arrives by the derivative of the step.
 #
-# | forward | backward (write $\bar{v}$ for the gradient of the loss by $v$) |
+# | forward | backward (write $\bar{v}$ for the gradient of the loss with respect to $v$) |
 # |---|---|
 # | $\texttt{rec} = \sum \log(1 + e^{\ell}) - x\ell$ | $\bar\ell = \text{sigmoid}(\ell) - x$ |
 # | $y = hW^\top + b$ | $\bar h = \bar y W,\quad \bar W = \bar y^\top h,\quad \bar b = \sum_{\text{batch}} \bar y$ |
@@ -308,7 +308,7 @@ def forward(params, x, eps):
 
 
 # %% [markdown]
-# The backward pass visits the layers in reverse order. We differentiate the mean over the batch, so every gradient carries a factor $1/B$ from the start.
+# In the comments, H is the number of hidden units. The backward pass visits the layers in reverse order. We differentiate the mean over the batch, so every gradient carries a factor $1/B$ from the start.
 
 
 # %%
@@ -318,7 +318,7 @@ def silu_backward(d_h, a):
 
 
 def backward(params, x, eps, saved):
-    """Gradients of the mean loss by every parameter, in a dictionary like params."""
+    """Gradients of the mean loss with respect to every parameter, in a dictionary like params."""
     a1, h1, mu, logvar, z, a2, h2, logits = saved
     d_logits = (sigmoid(logits) - x) / len(x)  # (B, 784), row 1
     d_a2 = silu_backward(d_logits @ params["dec2.W"], a2)  # (B, H), rows 2 and 3
@@ -547,8 +547,8 @@ figures = {
     "variance_ratio": [float(ratio), float(ratio_error), float(exact_ratio)],
     "finite_difference_error": float(max(difference_error.values())),
     "autograd_error": float(max(autograd_error.values())),
-    "test_loss": round(float(test_loss), 2),
-    "mean_image": round(float(baseline), 2),
+    "test_loss": float(test_loss),
+    "mean_image": float(baseline),
 }
 print(json.dumps({"source": digits.source, **figures}))
 

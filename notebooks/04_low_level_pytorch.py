@@ -188,7 +188,7 @@ with torch.no_grad():
 # %% [markdown]
 # As in lesson 02: `rec` a little above $784\ln 2$, `kl` near zero.
 #
-# The course's package has the same network, built from `torch.nn` layers. With our parameters copied into it, it must give the same numbers; from lesson to lesson we can then import it instead of typing it again.
+# The course's package has the same network, built from `torch.nn` layers. With our parameters copied into it, it must give the same numbers. What was written by hand once can be imported from then on.
 
 # %%
 from vae_course.models.conv import ConvVAE
@@ -213,7 +213,7 @@ assert same_logits
 #
 # Four steps for each batch: **forward** (compute the loss), **zero-grad** (forget the last batch's gradients), **backward** (compute the new ones), **step** (let Adam move the parameters).
 #
-# The learning rate rises in a straight line for the first 30 % of the steps, and then falls to zero along a cosine. Large steps in the middle get far, small steps at the end settle down; short trainings usually profit (Smith and Topin, 2018).
+# The learning rate rises in a straight line for the first 30 % of the steps, and then falls to zero along a cosine. Large steps in the middle get far, small steps at the end settle down; short runs usually profit (Smith and Topin, 2018).
 
 
 # %%
@@ -324,9 +324,9 @@ plots.show(
 #
 # summed over the pixels: squared error, and absolute (L1) error. Both have a scale, and the scale is no detail. It sets the exchange rate between reconstruction and KL: with a large $\sigma^2$ a better reconstruction gains few nats, often fewer than the KL that a latent costs.
 #
-# (Attention: from here on σ is the noise of the *decoder*, the spread of $p(x \mid z)$. The encoder's σ keeps its place in the KL alone.)
+# (Attention: from here on σ is the noise of the *decoder*, the spread of $p(x \mid z)$. The encoder's σ, the spread of $q(z \mid x)$, appears in this section only as `logvar`.)
 #
-# Where should $\sigma^2$ come from? For $N$ pixel values with summed squared error $S$, the Gaussian term is $\frac{S}{2\sigma^2} + \frac N2\log\sigma^2$, and its derivative by $\sigma^2$ is zero at $\sigma^2 = S/N$: the best shared $\sigma^2$ **is the mean squared error**. Likewise, the best $b$ is the mean absolute error. Computing them from each batch is called a *calibrated* decoder (Rybkin, Daniilidis and Levine, 2021).
+# Where should $\sigma^2$ come from? For $N$ pixel values with summed squared error $S$, the Gaussian term is $\frac{S}{2\sigma^2} + \frac N2\log\sigma^2$, and its derivative with respect to $\sigma^2$ is zero at $\sigma^2 = S/N$: the best shared $\sigma^2$ **is the mean squared error**. Likewise, the best $b$ is the mean absolute error. Computing them from each batch is called a *calibrated* decoder (Rybkin, Daniilidis and Levine, 2021).
 
 # %%
 likelihoods = {
@@ -420,7 +420,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Compare with your guess. The KL column explains the two Gaussians, which differ in σ² alone. With σ² = 1, a pixel that is black where it should be white costs half a nat, so few latents are worth their KL: blurred, with a small KL. The calibrated one pays for a longer code and rebuilds more faithfully. The Laplace model minimises the absolute error, for which the best answer is the median and not the mean; it may win by one ruler and lose by the other.
+# Compare with your guess. The KL column explains the two Gaussians, which differ in σ² alone. With σ² = 1, a pixel that is black where it should be white costs half a nat, so few latents are worth their KL: blurred, with a small KL. The calibrated one pays for a longer code and rebuilds more faithfully. The Laplace model minimises the absolute error, for which the best answer is the median and not the mean; beside the Bernoulli model, for instance, it may win by one ruler and lose by the other.
 #
 # Samples do not follow reconstructions. Nothing in a long, detailed code makes sure that the codes of all images together fill $N(0, I)$, so a $z$ drawn from it may fall where the decoder was never trained.
 #
@@ -455,7 +455,7 @@ published = {  # name: (kind, image shape, latents, rec(e), kl(k))
 # %% [markdown]
 # **Predict:** ARENA chose β = 0.1 on purpose; the others are presented as plain VAEs or with a weight found by trial. Which have β = 1, and does ARENA have 0.1?
 #
-# To find a loss's β we do not read its code, we measure it. The reference is the −ELBO: the summed cross-entropy, or half the summed squared error, plus the summed KL, averaged over the batch. Take the gradient of the published reconstruction term by the decoder's output, and divide its length by that of the reference term: so many times larger is the published term. Do the same for the KL, with the gradient by μ and log σ². β is the second factor divided by the first. All this makes sense only if the gradients have the same direction, which is checked: a KL with its sign flipped is not a KL with another weight.
+# To find a loss's β we do not read its code, we measure it. The reference is the −ELBO: the summed cross-entropy, or half the summed squared error, plus the summed KL, averaged over the batch. Take the gradient of the published reconstruction term with respect to the decoder's output, and divide its length by that of the reference term's gradient: the quotient says how many times larger the published term is. Do the same for the KL, with respect to μ and log σ². β is the second factor divided by the first. All this makes sense only if the gradients have the same direction, which is checked: a KL with its sign flipped is not a KL with another weight.
 
 
 # %%
@@ -570,7 +570,7 @@ print(json.dumps({"source": digits.source, **figures}))
 # | symptom | cause | fix |
 # |---|---|---|
 # | "Given transposed=1, weight of size …" | in and out are exchanged in a transposed convolution | its weight is (in, out, height, width) |
-# | the output is 27×27 | `output_padding` is missing | compute the sizes before you code them |
+# | the output is 25×25 or 27×27 | `output_padding` is missing in both transposed layers, or in the last | compute the sizes before you code them |
 # | reconstructions all alike, KL near 0 | a hidden β far above 1, or a blocked gradient ([lesson 03](03_gradients.ipynb)) | measure β as above; test the sampler |
 # | sharp reconstructions, meaningless samples | a hidden β far below 1, or a very small σ² | measure β; calibrate σ² |
 # | a Gaussian loss that goes to −∞ | a variance for each pixel, free to shrink on pixels that never change | share one σ², or give it a floor |
