@@ -55,7 +55,7 @@ def rows() -> list[tuple[str, str, str]]:
             f"{peer['time_ratio']:.2f} of its time",
             "`make bench`",
         ),
-        (f"pytorch/examples: {in_time}", f"{peer['test_loss_at_peer_time']:.1f} nats", "`make bench`"),
+        (in_time, f"{peer['test_loss_at_peer_time']:.1f} nats", "`make bench`"),
         (
             "images a second in training, same network and batch size",
             f"{peer['speed_over_peer']:.1f}× pytorch/examples ({peer['speed_over_peer_in_fp32']:.1f}× in fp32), "
