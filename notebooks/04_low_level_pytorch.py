@@ -115,22 +115,20 @@ print(f"{sum(p.numel() for p in params.values()):,} parameters")
 # %% [markdown]
 # ## Encoder and decoder
 #
-# The comment at the end of a line gives the shape of the result, wherever it changes. The activation is ReLU, $\max(0, a)$, which is cheaper than SiLU.
+# The comment at the end of a line gives the shape of the result, wherever it changes. The activation is ReLU, $\max(0, a)$, which is cheaper than SiLU. `layer` fetches a weight and its bias by name.
 
 
 # %%
+def layer(params, name):
+    return params[f"{name}.weight"], params[f"{name}.bias"]
+
+
 def encode(params, x):
     """x: (B, 1, 28, 28) -> mu, logvar: (B, 20) each."""
-    h = F.relu(
-        F.conv2d(x, params["conv1.weight"], params["conv1.bias"], stride=2, padding=1)
-    )  # (B, 32, 14, 14)
-    h = F.relu(
-        F.conv2d(h, params["conv2.weight"], params["conv2.bias"], stride=2, padding=1)
-    )  # (B, 64, 7, 7)
-    h = F.relu(F.linear(h.flatten(1), params["enc.weight"], params["enc.bias"]))  # (B, 256)
-    mu, logvar = F.linear(h, params["head.weight"], params["head.bias"]).chunk(
-        2, dim=1
-    )  # (B, 20) each
+    h = F.relu(F.conv2d(x, *layer(params, "conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
+    h = F.relu(F.conv2d(h, *layer(params, "conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
+    h = F.relu(F.linear(h.flatten(1), *layer(params, "enc")))  # (B, 256)
+    mu, logvar = F.linear(h, *layer(params, "head")).chunk(2, dim=1)  # (B, 20) each
     return mu, logvar
 
 
@@ -142,16 +140,11 @@ def encode(params, x):
 def decode(params, z):
     """z: (B, 20) -> logits: (B, 1, 28, 28)."""
     up = {"stride": 2, "padding": 1, "output_padding": 1}
-    h = F.relu(F.linear(z, params["dec1.weight"], params["dec1.bias"]))  # (B, 256)
-    h = F.relu(F.linear(h, params["dec2.weight"], params["dec2.bias"])).unflatten(
-        1, (64, 7, 7)
-    )  # (B, 64, 7, 7)
-    h = F.relu(
-        F.conv_transpose2d(h, params["deconv1.weight"], params["deconv1.bias"], **up)
-    )  # (B, 32, 14, 14)
-    return F.conv_transpose2d(
-        h, params["deconv2.weight"], params["deconv2.bias"], **up
-    )  # (B, 1, 28, 28)
+    h = F.relu(F.linear(z, *layer(params, "dec1")))  # (B, 256)
+    h = F.relu(F.linear(h, *layer(params, "dec2")))  # (B, 3136)
+    h = h.unflatten(1, (64, 7, 7))  # (B, 64, 7, 7)
+    h = F.relu(F.conv_transpose2d(h, *layer(params, "deconv1"), **up))  # (B, 32, 14, 14)
+    return F.conv_transpose2d(h, *layer(params, "deconv2"), **up)  # (B, 1, 28, 28)
 
 
 # %% [markdown]

@@ -529,6 +529,17 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_drawing(fake_drawing, 
     assert "digits: cannot keep the drawn digits in" in capsys.readouterr().out
 
 
+def test_a_full_disk_costs_the_file_and_not_a_second_drawing(fake_drawing, monkeypatch, capsys):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    assert len(load_digits("drawn").train_x) == 24
+    assert fake_drawing == list(range(7))
+    assert "No space left on device" in capsys.readouterr().out
+    assert not list(cache.folder().glob("*digits*.npz"))
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     path = tmp_path / "folder" / "kept.txt"
     with cache.atomic(path) as part:

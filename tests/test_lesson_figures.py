@@ -168,7 +168,7 @@ def test_the_numpy_vae(rng: torch.Generator, normal: Any) -> None:
 
 @pytest.mark.parametrize("n", [1, 6])
 def test_the_vae_from_functions(n: int, rng: torch.Generator, normal: Any) -> None:
-    names = ["Z_DIM", "WEIGHTS", "new_parameters", "encode", "decode", "negative_elbo"]
+    names = ["Z_DIM", "WEIGHTS", "new_parameters", "layer", "encode", "decode", "negative_elbo"]
     lesson = by_hand("04", *names)
     params = {name: p.detach().double() for name, p in lesson["new_parameters"](rng).items()}
     model = ConvVAE(z_dim=lesson["Z_DIM"]).double()

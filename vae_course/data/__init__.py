@@ -87,6 +87,7 @@ def _drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The drawn digits, from the cache, or drawn and put there; a damaged file is drawn again."""
     drawing = hashlib.sha256(Path(digits.__file__).read_bytes()).hexdigest()[:12]
     path = cache.folder() / f"drawn-digits-{drawing}.npz"
+    drawn = None
     try:
         with cache.lock("drawn-digits"):
             if path.exists():
@@ -100,7 +101,7 @@ def _drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             return drawn
     except OSError as error:
         print(f"digits: cannot keep the drawn digits in {cache.folder()} ({error}); set VAE_COURSE_CACHE")
-        return _draw()
+        return drawn or _draw()
 
 
 def _read_npz(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:

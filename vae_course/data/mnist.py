@@ -43,7 +43,7 @@ def read(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def is_there(root: Path) -> bool:
-    """True if any of the four files lies in root: then they are meant to be used, and a damaged one is an error."""
+    """True if any of the four files lies in root, whole or not."""
     return any((root / "MNIST" / "raw" / name).exists() for name in CHECKSUMS)
 
 
