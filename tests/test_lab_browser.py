@@ -107,7 +107,7 @@ def page(chromium: str, lab: tuple[Any, str]) -> Iterator[Any]:
 
 
 def run_all_cells(page: Any) -> None:
-    """By the menu, once the kernel is there: pressed earlier, JupyterLab runs nothing or asks for a kernel each time."""
+    """By the menu, once the kernel is there: pressed before, JupyterLab runs nothing or asks for a kernel each time."""
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=90_000)
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=90_000)
     page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
