@@ -9,17 +9,26 @@ dev = @for python in $(PYTHONS); do \
 	echo "No Python was found: install Python 3.11 to 3.14 (python.org, or your system's packages) and run this again." >&2; \
 	exit 1
 
-export OPEN PORT TORCH_BACKEND PEER REPO ARGS
+export OPEN PORT TORCH_BACKEND PEER REPO N ASSIGNMENT ARGS
 # dev.py makes these absolute, because kernels run in other folders
-export VAE_COURSE_DATA VAE_COURSE_CACHE CELEBA_ROOT
+export VAE_COURSE_DATA VAE_COURSE_CACHE CELEBA_ROOT SUBMISSIONS
 
-.PHONY: help lab test edit notebooks check test-all bench constraints wheel wheelhouse publish unpublish clean
+.PHONY: help lab test exercise progress check edit notebooks test-all check-report bench release grade
+.PHONY: constraints wheel wheelhouse publish unpublish clean
 
 help: ## this list
 	$(dev)
 lab: ## set up and open JupyterLab on your copies in my_work/ (OPEN=0 no browser, PORT=, TORCH_BACKEND=cpu)
 	$(dev)
 test: ## set up and run the tests, every lesson included (ARGS= goes to pytest)
+	$(dev)
+exercise: ## copy an exercise sheet to my_work/exercises/ (N=04)
+	$(dev)
+progress: ## a page of what the checks found in your sheets so far
+	$(dev)
+release: ## for teachers: a sheet to hand out, as a folder and a zip (ASSIGNMENT=04)
+	$(dev)
+grade: ## for teachers: grade what was handed in (SUBMISSIONS=folder)
 	$(dev)
 check: ## lint, types, stale notebooks and the quick tests
 	$(dev)
@@ -28,6 +37,8 @@ edit: ## for maintainers: JupyterLab on the lessons themselves, .py and .ipynb w
 notebooks: ## build and execute the notebooks whose source changed (ARGS=--all, or names)
 	$(dev)
 test-all: ## the long tests, on the full data
+	$(dev)
+check-report: ## hold every check against right and wrong answers (ARGS=--long for 500 seeds)
 	$(dev)
 bench: ## compare with another implementation on this machine (PEER=its folder)
 	$(dev)

@@ -192,6 +192,8 @@ print(
 # | [03 · Gradients through a sample](03_gradients.ipynb) | how can we differentiate something random? |
 # | [04 · A VAE from functions](04_low_level_pytorch.ipynb) | what do the ready-made layers and losses hide? |
 #
+# Each of these lessons has a sheet of exercises, linked at its end: functions to write, with a check below each that says which mistake it found. `make progress` shows what you have solved so far.
+#
 # Each lesson asks you to **predict** before it shows a result. Do it, in writing if you can: a wrong prediction is remembered longer than a right sentence. The symbols used throughout are listed in the [glossary](../GLOSSARY.md).
 #
 # ## Your checklist for the whole course
@@ -220,7 +222,7 @@ print(
 # | the data line says "drawn for this course" | no MNIST on this machine, and no network | nothing needs fixing; to use MNIST, set `VAE_COURSE_DATA` to a folder that holds `MNIST/raw/*.gz` |
 # | "VAE_COURSE_DATA is …, and there is no folder MNIST in it" | the variable names another folder | correct it or unset it, then restart the kernel |
 # | a still picture where sliders should be | the cell has not been run in this session, or the editor shows no widgets | run the cell; the still picture shows the same latents |
-# | *Run All Cells* clears the outputs and nothing happens | the kernel, which does the computing, had not started yet | wait until its name stands at the top right, and run again |
+# | *Run All Cells* runs nothing, or a window asks you to *Select Kernel* | the kernel, which does the computing, had not started yet | choose *Select* if you are asked; wait until *Python 3* stands at the top right, and run again |
 # | a name is not defined | a cell further up has not been run | *Run* menu, *Run All Above* |
 #
 # ## References

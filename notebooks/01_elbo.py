@@ -646,4 +646,4 @@ print(json.dumps({"source": digits.source, **figures}))
 # - C. Cremer, X. Li and D. Duvenaud, *Inference Suboptimality in Variational Autoencoders*, 2018, [arXiv 1801.03558](https://arxiv.org/abs/1801.03558).
 # - Y. Burda, R. Grosse and R. Salakhutdinov, *Importance Weighted Autoencoders*, 2016, [arXiv 1509.00519](https://arxiv.org/abs/1509.00519).
 #
-# **Next:** [02 · One forward pass in NumPy](02_numpy_forward.ipynb)
+# **Exercises:** [sheet 01](../exercises/01_elbo.ipynb) · **Next:** [02 · One forward pass in NumPy](02_numpy_forward.ipynb)

@@ -409,4 +409,4 @@ print(json.dumps({"source": digits.source, **figures}))
 # - G. Loaiza-Ganem and J. P. Cunningham, *The continuous Bernoulli: fixing a pervasive error in variational autoencoders*, 2019, [arXiv 1907.06845](https://arxiv.org/abs/1907.06845): a proper likelihood for grey pixels.
 # - S. Elfwing, E. Uchibe and K. Doya, *Sigmoid-Weighted Linear Units*, 2017, [arXiv 1702.03118](https://arxiv.org/abs/1702.03118): SiLU.
 #
-# **Next:** [03 · Gradients through a sample](03_gradients.ipynb)
+# **Exercises:** [sheet 02](../exercises/02_numpy_forward.ipynb) · **Next:** [03 · Gradients through a sample](03_gradients.ipynb)

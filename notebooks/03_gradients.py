@@ -579,4 +579,4 @@ print(json.dumps({"source": digits.source, **figures}))
 # - G. Roeder, Y. Wu and D. Duvenaud, *Sticking the Landing*, 2017, [arXiv 1703.09194](https://arxiv.org/abs/1703.09194).
 # - D. J. Rezende, S. Mohamed and D. Wierstra, *Stochastic Backpropagation and Approximate Inference in Deep Generative Models*, 2014, [arXiv 1401.4082](https://arxiv.org/abs/1401.4082).
 #
-# **Next:** [04 · A VAE from functions](04_low_level_pytorch.ipynb)
+# **Exercises:** [sheet 03](../exercises/03_gradients.ipynb) · **Next:** [04 · A VAE from functions](04_low_level_pytorch.ipynb)

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+ANSWER = '"grade": false, "locked": false, "schema_version": 3, "solution": true, "task": false'
+CHECK = '"grade": true, "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false'
 FILES = {
     "pyproject.toml": """[project]
 name = "toy"
@@ -86,6 +88,23 @@ with inner:
     print("inside")
 inner
 """,
+    "solutions/03_gamma.py": """# %% [markdown] tags=["badges"]
+# # Gamma
+# <!-- badges -->
+
+# %% nbgrader={"grade_id": "two", ANSWER}
+def two():
+    ### BEGIN SOLUTION
+    return 1 + 1
+    ### END SOLUTION
+
+# %% nbgrader={"grade_id": "check-two", CHECK}
+import os
+print(two(), os.environ["VAE_COURSE_STRICT"])
+### BEGIN HIDDEN TESTS
+assert two() == 2
+### END HIDDEN TESTS
+""".replace("ANSWER", ANSWER).replace("CHECK", CHECK),
 }
 
 
@@ -190,7 +209,7 @@ def test_untouched_course_is_in_order_and_up_to_date(course: Path, capsys: pytes
     before = (course / "notebooks/01_alpha.ipynb").read_bytes()
     assert builder.main(["--check"], course) == 0
     assert builder.main([], course) == 0
-    assert capsys.readouterr().out.count("up to date") == 2
+    assert capsys.readouterr().out.count("up to date") == 3
     assert (course / "notebooks/01_alpha.ipynb").read_bytes() == before
     assert runs(course) == []
 
@@ -364,6 +383,61 @@ def test_check_names_the_file_and_the_fault(course: Path, capsys: pytest.Capture
     assert runs(course) == []
 
 
+def sheet(root: Path, folder: str) -> Path:
+    return root / folder / "03_gamma.ipynb"
+
+
+def test_a_blank_sheet_comes_from_its_solution(course: Path) -> None:
+    solution, blank = (nbformat.read(sheet(course, folder), as_version=4) for folder in ("solutions", "exercises"))
+    assert [cell.id for cell in solution.cells[1:]] == ["two", "check-two"] == [cell.id for cell in blank.cells[1:]]
+    assert "return 1 + 1" in solution.cells[1].source
+    assert solution.cells[2].outputs[0].text == "2 1\n"  # strict, so that a wrong solution cannot be built
+    assert blank.cells[1].source == 'def two():\n    raise NotImplementedError("your turn")'
+    assert blank.cells[2].source == 'import os\nprint(two(), os.environ["VAE_COURSE_STRICT"])'
+    assert blank.cells[2].outputs == []
+    assert "vae_course" not in blank.metadata
+    assert blank.cells[1].metadata.id == "two"
+    assert blank.cells[2].metadata.nbgrader.points == 1
+
+
+def test_a_blank_sheet_follows_its_solution(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sheet(course, "exercises").read_bytes()
+    edit(course / "solutions/03_gamma.py", "# # Gamma", "# # Gamma, again")
+    assert builder.main([], course) == 0
+    assert "solutions/03_gamma: outputs kept, blank sheet written" in capsys.readouterr().out
+    assert b"Gamma, again" in sheet(course, "exercises").read_bytes()
+    edit(course / "solutions/03_gamma.py", "# # Gamma, again", "# # Gamma")
+    assert builder.main(["solutions/03_gamma"], course) == 0
+    assert sheet(course, "exercises").read_bytes() == before
+    edit(course / "solutions/03_gamma.py", "return 1 + 1", "return 1 + 2")
+    assert builder.main([], course) == 1
+    assert sheet(course, "exercises").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("message", "spoil"),
+    [
+        ("is not what solutions/03_gamma.ipynb gives", lambda path: path.unlink()),
+        ("is not what solutions/03_gamma.ipynb gives", lambda path: edit(path, "your turn", "mine")),
+        ("is an orphan", lambda path: path.rename(path.with_name("04_delta.ipynb"))),
+    ],
+)
+def test_check_names_a_blank_sheet_that_is_not_its_solutions(
+    course: Path, capsys: pytest.CaptureFixture[str], message: str, spoil: Callable[[Path], object]
+) -> None:
+    spoil(sheet(course, "exercises"))
+    assert builder.main(["--check"], course) == 1
+    assert message in capsys.readouterr().out
+
+
+def test_a_sheet_that_nbgrader_refuses_is_named(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(course / "solutions/03_gamma.py", "    ### END SOLUTION\n", "")
+    assert builder.main([], course) == 1
+    assert "solutions/03_gamma.ipynb: " in capsys.readouterr().err
+    assert builder.main(["--check"], course) == 1
+    assert "solutions/03_gamma.ipynb: " in capsys.readouterr().out
+
+
 def test_an_error_that_the_lesson_announces_is_no_fault() -> None:
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1/0", execution_count=1)])
     nb.cells[0].outputs = [nbformat.from_dict(ERROR)]
@@ -487,6 +561,8 @@ def test_publish_writes_the_address_and_unpublish_takes_every_byte_back(course: 
         readme = (course / "README.md").read_text()
         assert readme == f"# Toy\n<!-- badges --> {image}({colab}/00_start_here.ipynb) and more\n"
         assert f'repository = "{repository}"                # owner/name\n' in (course / "pyproject.toml").read_text()
+        blank = "".join(json.loads(sheet(course, "exercises").read_text())["cells"][0]["source"])
+        assert blank == f"# Gamma\n<!-- badges --> {image}({colab.removesuffix('notebooks')}exercises/03_gamma.ipynb)"
         assert 'repository = "elsewhere"' in (course / "pyproject.toml").read_text()
         assert builder.main(["--check"], course) == 0
         assert builder.main([], course) == 0
@@ -509,5 +585,7 @@ def test_publish_refuses_what_is_no_address(course: Path, capsys: pytest.Capture
 
 def test_unknown_notebook_is_named_with_those_there_are(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert builder.main(["01", "07"], course) == 1
-    assert capsys.readouterr().err == "No notebook is called 07; there are 01_alpha, 02_beta.\n"
+    assert capsys.readouterr().err == (
+        "No notebook is called 07; there are notebooks/01_alpha, notebooks/02_beta, solutions/03_gamma.\n"
+    )
     assert runs(course) == []

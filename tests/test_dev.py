@@ -51,7 +51,8 @@ def course(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dev(course: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for name in ("OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "ARGS", "VAE_COURSE_DATA", "JUPYTER_PATH"):
+    names = ["OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "N", "ASSIGNMENT", "SUBMISSIONS", "ARGS"]
+    for name in (*names, "VAE_COURSE_DATA", "JUPYTER_PATH"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     spec = importlib.util.spec_from_file_location("dev", course / "tools" / "dev.py")
@@ -355,21 +356,21 @@ def paths(course: Path) -> tuple[Path, Path]:
 
 def test_new_lessons_are_copied(dev: Any, paths: tuple[Path, Path]) -> None:
     source, copy = paths
-    assert dev.copy_lessons() == [str(copy)]
+    assert dev.copy_notebooks() == [str(copy)]
     assert copy.read_bytes() == source.read_bytes()
-    assert dev.copy_lessons() == []
+    assert dev.copy_notebooks() == []
     assert sorted(path.name for path in copy.parent.iterdir()) == [".copies.json", "01_elbo.ipynb"]
 
 
 def test_an_untouched_copy_follows_its_lesson(dev: Any, paths: tuple[Path, Path]) -> None:
     source, copy = paths
-    dev.copy_lessons()
+    dev.copy_notebooks()
     copy.write_text(lesson("first", language_info={"version": "3.12"}))  # only opened, in JupyterLab
     source.write_text(lesson("second"))
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert copy.read_text() == lesson("second")
     source.write_text(lesson("third"))  # and again, after a refresh
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert copy.read_text() == lesson("third")
 
 
@@ -378,27 +379,27 @@ def test_a_changed_copy_is_never_touched(
     dev: Any, paths: tuple[Path, Path], capsys: pytest.CaptureFixture[str], mine: str
 ) -> None:
     source, copy = paths
-    dev.copy_lessons()
+    dev.copy_notebooks()
     copy.write_text(mine)
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert capsys.readouterr().out == ""  # the lesson has not changed: nothing to say
     source.write_text(lesson("second"))
     for _ in range(2):
-        dev.copy_lessons()
+        dev.copy_notebooks()
         assert copy.read_text() == mine
         assert "my_work/01_elbo.ipynb is yours" in capsys.readouterr().out
     copy.rename(copy.with_name("mine.ipynb"))
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert copy.read_text() == lesson("second")
 
 
 @pytest.mark.parametrize("record", ["", "{damaged", "[1]"])
 def test_without_a_record_a_copy_counts_as_changed(dev: Any, paths: tuple[Path, Path], record: str) -> None:
     source, copy = paths
-    dev.copy_lessons()
+    dev.copy_notebooks()
     (copy.parent / ".copies.json").write_text(record)
     source.write_text(lesson("second"))
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert copy.read_text() == lesson("first")
 
 
@@ -406,7 +407,7 @@ def test_a_kill_while_copying_leaves_the_old_copy(
     dev: Any, paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, copy = paths
-    dev.copy_lessons()
+    dev.copy_notebooks()
     source.write_text(lesson("second"))
 
     def killed(*_: Any) -> None:
@@ -415,10 +416,63 @@ def test_a_kill_while_copying_leaves_the_old_copy(
     with monkeypatch.context() as patch:
         patch.setattr(dev.os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            dev.copy_lessons()
+            dev.copy_notebooks()
     assert copy.read_text() == lesson("first")
-    dev.copy_lessons()
+    dev.copy_notebooks()
     assert copy.read_text() == lesson("second")
+
+
+@pytest.fixture
+def sheets(course: Path) -> Path:
+    """The folder of the learner's sheets; there are two."""
+    (course / "exercises").mkdir()
+    for name in ("01_elbo", "04_low_level_pytorch"):
+        links = "[lesson](../notebooks/01_elbo.ipynb), [answers](../solutions/01_elbo.ipynb)"
+        (course / "exercises" / f"{name}.ipynb").write_text(lesson(f"sheet {name}: {links}"))
+    return course / "my_work" / "exercises"
+
+
+def test_sheets_are_copied_with_links_that_lead_on_from_there(dev: Any, paths: tuple[Path, Path], sheets: Path) -> None:
+    source, copy = paths
+    source.write_text(lesson("its sheet: [01](../exercises/01_elbo.ipynb)"))
+    assert len(dev.copy_notebooks()) == 3
+    assert "[01](exercises/01_elbo.ipynb)" in copy.read_text()
+    text = (sheets / "01_elbo.ipynb").read_text()
+    assert "[lesson](../01_elbo.ipynb), [answers](../../solutions/01_elbo.ipynb)" in text
+    assert dev.copy_notebooks() == []
+
+
+@pytest.mark.parametrize("number", ["4", "04", "04_low_level_pytorch"])
+def test_one_sheet_is_copied_on_request(
+    dev: Any, paths: tuple[Path, Path], sheets: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    assert dev.main(["exercise", f"N={number}"]) == 0
+    assert [path.name for path in sheets.iterdir()] == ["04_low_level_pytorch.ipynb"]
+    assert "solutions/04_low_level_pytorch.ipynb" in capsys.readouterr().out
+    mine = lesson("my answer")
+    (sheets / "04_low_level_pytorch.ipynb").write_text(mine)
+    assert dev.main(["exercise", f"N={number}"]) == 0
+    assert (sheets / "04_low_level_pytorch.ipynb").read_text() == mine
+
+
+@pytest.mark.parametrize("words", [["exercise"], ["exercise", "N=9"], ["release", "ASSIGNMENT=x"], ["grade"]])
+def test_what_is_missing_is_asked_for(
+    dev: Any, sheets: Path, ran: list[Any], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert dev.main(words) == 1
+    printed = capsys.readouterr().err
+    assert "make grade SUBMISSIONS=folder" in printed or "there are 01, 04." in printed
+    assert ran == []
+
+
+def test_teachers_commands_get_a_fresh_wheel(dev: Any, sheets: Path, ran: list[Any], monkeypatch: Any) -> None:
+    monkeypatch.setattr(dev, "newest_wheel", lambda: "a.whl")
+    dev.main(["release", "ASSIGNMENT=4"])
+    dev.main(["grade", "SUBMISSIONS=handed in", "ASSIGNMENT=01"])
+    (released, _), (graded, _) = ran
+    assert released[1:] == ["-m", "vae_course.classroom", "release", "04", "--wheel", "a.whl"]
+    folder = str(Path("handed in").absolute())
+    assert graded[1:] == ["-m", "vae_course.classroom", "grade", folder, "--wheel", "a.whl", "--assignment", "01"]
 
 
 # ---- JupyterLab ----
@@ -582,7 +636,7 @@ def test_tests_run_once_and_their_status_comes_back(dev: Any, ran: list[Any]) ->
     ((command, env),) = ran
     assert command[1:] == [
         *["-m", "pytest", "-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env"],
-        *["--nbval-cell-timeout=600", "tests", "notebooks", "-k", "two words"],
+        *["--nbval-cell-timeout=600", "tests", "notebooks", "solutions", "exercises", "-k", "two words"],
     ]
     assert env["VAE_COURSE_FAST"] == env["OMP_NUM_THREADS"] == env["MKL_NUM_THREADS"] == "1"
     assert env["MPLBACKEND"] is None
@@ -661,10 +715,9 @@ MAKEFILE = (HERE / "Makefile").read_text()
 
 def test_every_command_is_a_target_with_a_help_line(dev: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rules = dict(re.findall(r"^([a-z-]+): ## (.+)\n\t\$\(dev\)$", MAKEFILE, re.MULTILINE))
-    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    phony = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert set(rules) == set(dev.TARGETS)
-    assert phony is not None
-    assert set(phony[1].split()) == set(dev.TARGETS)
+    assert set(" ".join(phony).split()) == set(dev.TARGETS)
     dev.main(["help"])
     listed = capsys.readouterr().out
     assert all(re.search(rf"^  {name} +{re.escape(text)}$", listed, re.MULTILINE) for name, text in rules.items())
@@ -723,10 +776,11 @@ def test_ci_runs_the_readmes_test_command(course: Path, tmp_path: Path, installe
     executable(folder / "python3", "#!/bin/sh\n")
     if installed:
         executable(folder / "chromium", "#!/bin/sh\n")
+        executable(folder / "bwrap", "#!/bin/sh\n")
     (tmp_path / "shared" / "data").mkdir(parents=True)
     bash = str(folder / "bash")
     subprocess.run([bash, course / ".ci/run"], env={"PATH": str(folder)}, check=True, stdout=subprocess.DEVNULL)
     calls = [line.rstrip() for line in log.read_text().splitlines() if not line.startswith("sudo")]
-    assert calls[-1] == "make test browser,colab ../shared/data"
-    assert any("install chromium" in call for call in calls) == (not installed)
+    assert calls[-1] == "make test browser,colab,sandbox ../shared/data"
+    assert any("install chromium bubblewrap" in call for call in calls) == (not installed)
     assert len(calls) == (1 if installed else 3)

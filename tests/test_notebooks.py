@@ -102,9 +102,10 @@ def test_the_end(path: Path) -> None:
     assert re.search(r"^\| symptom \| cause \| fix \|\n\|---\|---\|---\|(\n\|.*\|.*\|.*\|){3,}$", wrong, re.MULTILINE)
     assert bullets(references)
     i = LESSONS.index(path) + 1
-    start, target = ("**Next:** ", LESSONS[i]) if i < len(LESSONS) else ("", LESSONS[0])
+    words, target = ("**Next:** ", LESSONS[i]) if i < len(LESSONS) else ("", LESSONS[0])
+    sheet = f"**Exercises:** [sheet {path.stem[:2]}](../exercises/{path.stem}.ipynb) · "
     closing = references.strip().splitlines()[-1]
-    assert closing.startswith(start)
+    assert closing.startswith(("" if path.stem.startswith("00") else sheet) + words)
     assert closing.endswith(f"[{title(target)}]({target.stem}.ipynb)")
 
 

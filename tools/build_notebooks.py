@@ -1,4 +1,4 @@
-"""Build each notebook from its .py source: executed, cleaned, and stamped with what it ran on.
+"""Build each notebook from its .py source: executed, cleaned, and stamped with what it ran on; and the blank sheets.
 
     python tools/build_notebooks.py                     rebuild what is stale
     python tools/build_notebooks.py 01 03_gradients     execute these; --all executes every one
@@ -32,7 +32,8 @@ from jupytext.config import load_jupytext_configuration_file
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("notebooks",)
+FOLDERS = ("notebooks", "solutions")
+SHEETS, BLANKS = "solutions", "exercises"  # each solution notebook gives a blank one
 CELL_SECONDS = 900
 FULL_DATA = (None, "mnist")
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -109,13 +110,16 @@ def with_address(text: str, page: str = "", repository: str = "", version: str =
 
 
 def cell_ids(cells: Iterable[NotebookNode]) -> Iterator[str]:
-    """Ids from the heading above and the place below it: jupytext's own are random, so every build would differ."""
+    """Ids from the heading above and the place below it: jupytext's own are random, so every build would differ.
+
+    A graded cell is called as nbgrader calls it.
+    """
     seen, heading, ordinal = Counter[str](), "", 0
     for cell in cells:
         if cell.cell_type == "markdown" and (titles := HEADING.findall(FENCE.sub("", cell.source))):
             seen[titles[-1]] += 1
             heading, ordinal = f"{titles[-1]} {seen[titles[-1]]}", 0
-        yield sha256(f"{heading}\n{ordinal}")[:12]
+        yield cell.metadata.get("nbgrader", {}).get("grade_id") or sha256(f"{heading}\n{ordinal}")[:12]
         ordinal += 1
 
 
@@ -185,7 +189,8 @@ def execute(nb: NotebookNode, folder: Path) -> dict[str, Any]:
     silent = type("SilentOutput", (OutputWidget,), {"sync_state": lambda self: None})
     client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = silent
     try:
-        client.execute(cleanup_kc=True)  # else a kernel handed in is left running
+        # Without cleanup_kc a kernel handed in is left running. A solution that its check rejects must not be built.
+        client.execute(cleanup_kc=True, env={**os.environ, "VAE_COURSE_STRICT": "1"})
     except (CellControlSignal, DeadKernelError) as error:
         message = ANSI.sub("", str(error))
         raise BuildError(message if running[-1] in message else f"{message} in the cell:\n{running[-1]}") from None
@@ -214,8 +219,33 @@ def reused(nb: NotebookNode, target: Path, text: str, digests: dict[str, str]) -
     return nb
 
 
+def blank_sheet(solution: NotebookNode, name: str, root: Path) -> NotebookNode:
+    """What learners get: no answers, no hidden tests, no outputs; its badge opens the blank sheet itself."""
+    from vae_course.classroom.release import SheetError, blank
+
+    try:
+        nb = blank(solution)
+    except SheetError as error:
+        raise BuildError(f"{SHEETS}/{name}: {error}") from None
+    for cell in nb.cells:
+        cell.source = with_address(cell.source, f"{BLANKS}/{name}", *published(root))
+    return nb
+
+
 def build(source: Path, root: Path, force: bool) -> str:
-    """Bring one notebook up to date; returns what that took."""
+    """Bring one notebook up to date, and the blank sheet that is made from it; returns what that took."""
+    done = build_pair(source, root, force)
+    if source.parent.name == SHEETS:
+        target = root / BLANKS / source.with_suffix(".ipynb").name
+        text = dump(blank_sheet(load(source.with_suffix(".ipynb")), target.name, root))
+        if not target.exists() or read_text(target) != text:
+            target.parent.mkdir(exist_ok=True)
+            write_text(target, text)
+            return f"{done}, blank sheet written"
+    return done
+
+
+def build_pair(source: Path, root: Path, force: bool) -> str:
     text, digests, target = read_text(source), package_digests(root), source.with_suffix(".ipynb")
     nb, started = parse_source(text, root), time.monotonic()
     if not force and (kept := reused(nb, target, text, digests)) is not None:
@@ -264,10 +294,27 @@ def pair_problems(source: Path, root: Path) -> Iterator[str]:
     yield from found
 
 
+def blank_problems(root: Path) -> Iterator[str]:
+    """Blank sheets that are not what their solutions give."""
+    solutions, blanks = ({path.name for path in (root / each).glob("*.ipynb")} for each in (SHEETS, BLANKS))
+    for name in sorted(solutions | blanks):
+        solution, target = root / SHEETS / name, root / BLANKS / name
+        if not solution.exists():
+            yield f"{BLANKS}/{name}: is an orphan: it has no solution"
+            continue
+        try:
+            wanted = dump(blank_sheet(load(solution), name, root))
+        except BuildError as error:
+            yield str(error)
+            continue
+        if not target.exists() or read_text(target) != wanted:
+            yield f"{BLANKS}/{name}: is not what {SHEETS}/{name} gives: rebuild it"
+
+
 def check(root: Path) -> int:
     """Print every problem; 1 if there is one. An old package is listed only, since it may differ in a comment."""
     lines, old, digests = [], [], package_digests(root)
-    for source in sorted({path.with_suffix(".py") for path, _ in pages(root) if path.parent != root}):
+    for source in sorted({path.with_suffix(".py") for path, _ in pages(root) if path.parent.name in FOLDERS}):
         target = source.with_suffix(".ipynb")
         name = (target if target.exists() else source).relative_to(root).as_posix()
         try:
@@ -276,6 +323,7 @@ def check(root: Path) -> int:
                 old.append(f"old package: {name}")
         except BuildError as error:
             lines.append(str(error))
+    lines += blank_problems(root)
     for path, page in pages(root):
         if path.suffix != ".ipynb" and with_address(read_text(path), page, *published(root)) != read_text(path):
             lines.append(f"{path.relative_to(root).as_posix()}: its address is not that in pyproject.toml: publish")
@@ -287,7 +335,7 @@ def pages(root: Path) -> Iterator[tuple[Path, str]]:
     """Every file with an address in it, and the notebook which its badge opens."""
     if (root / "README.md").exists():
         yield root / "README.md", "notebooks/00_start_here.ipynb"
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, BLANKS):
         for path in sorted((root / folder).glob("*")):
             if path.suffix in (".py", ".ipynb") and not path.name.startswith("."):
                 yield path, f"{folder}/{path.stem}.ipynb"
@@ -318,17 +366,21 @@ def publish(root: Path, repository: str) -> None:
 
 
 def chosen(names: list[str], root: Path) -> list[Path]:
-    """The sources so named, by number or in full; all of them without names."""
+    """The sources so named, by number or name, with or without the folder; all of them without names."""
     sources = [path for path, _ in pages(root) if path.suffix == ".py"]
+    called = {path: {path.stem.split("_")[0], path.stem, f"{path.parent.name}/{path.stem}"} for path in sources}
     for name in names:
-        if not any(name in (path.stem, path.stem.split("_")[0]) for path in sources):
-            raise BuildError(f"No notebook is called {name}; there are {', '.join(path.stem for path in sources)}.")
-    return [path for path in sources if not names or {path.stem, path.stem.split("_")[0]} & set(names)]
+        if not any(name in words for words in called.values()):
+            there = ", ".join(f"{path.parent.name}/{path.stem}" for path in sources)
+            raise BuildError(f"No notebook is called {name}; there are {there}.")
+    return [path for path in sources if not names or called[path] & set(names)]
 
 
 def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="notebooks, as 01 or 01_elbo; or publish OWNER/NAME; or unpublish")
+    parser.add_argument(
+        "names", nargs="*", help="notebooks, as 01, 01_elbo or solutions/01_elbo; or publish OWNER/NAME; or unpublish"
+    )
     parser.add_argument("--all", action="store_true", help="execute every notebook")
     parser.add_argument("--check", action="store_true", help="execute nothing, name what must not be committed")
     options = parser.parse_args(argv)

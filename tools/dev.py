@@ -33,8 +33,9 @@ FIRST = "00_start_here.ipynb"
 RUNNING = sys.executable
 VERSIONS = ["3.14", "3.13", "3.12", "3.11"]  # best first; pyproject.toml's requires-python
 LAB, ALL = "lab", "lab,teach,train,dev"
-SETTINGS = ["OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "ARGS"]
-PATHS = ["VAE_COURSE_DATA", "VAE_COURSE_CACHE", "CELEBA_ROOT"]
+NOTEBOOKS = ["notebooks", "solutions", "exercises"]
+SETTINGS = ["OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "N", "ASSIGNMENT", "ARGS"]
+PATHS = ["VAE_COURSE_DATA", "VAE_COURSE_CACHE", "CELEBA_ROOT", "SUBMISSIONS"]
 # Answers "Would you like to get notified about official Jupyter news?"; the option news_url does not.
 NO_NEWS = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
 PROBE = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], bool(u.find_spec('{}')))"
@@ -265,39 +266,59 @@ def fingerprint(notebook: bytes) -> str:
     return hashlib.sha256(notebook).hexdigest()
 
 
-def copy_lessons() -> List[str]:
-    """notebooks/ into my_work/: new ones, and newer ones over copies that the learner has not changed."""
+# folder of the originals, folder of the copies in my_work/, and how links look from there
+COPIED = [
+    ("notebooks", "", [("](../exercises/", "](exercises/")]),
+    ("exercises", "exercises", [("](../notebooks/", "](../"), ("](../solutions/", "](../../solutions/")]),
+]
+
+
+def copy_notebooks(number: str = "") -> List[str]:
+    """Lessons and blank sheets into my_work/: new ones, and newer ones over copies that the learner has not changed.
+
+    `number` asks for one sheet alone.
+    """
     written = []
-    os.makedirs(MY_WORK, exist_ok=True)
     record = os.path.join(MY_WORK, ".copies.json")
     try:
-        copied = dict(json.loads(read(record)))  # lesson -> fingerprint at copy time
-    except (ValueError, TypeError):
+        copied = dict(json.loads(read(record)))  # name in my_work/ -> fingerprint at copy time
+    except (OSError, ValueError, TypeError):
         copied = {}  # unknown history: every copy that differs counts as changed
     before = dict(copied)
-    for lesson in sorted(glob.glob(os.path.join(ROOT, "notebooks", "[0-9]*.ipynb"))):
-        name = os.path.basename(lesson)
-        copy = os.path.join(MY_WORK, name)
-        with open(lesson, "rb") as file:
-            content = file.read()
-        newest = fingerprint(content)
-        mine = None
-        if os.path.exists(copy):
-            with open(copy, "rb") as file:
-                mine = fingerprint(file.read())
-        if mine in (None, copied.get(name)) and mine != newest:
-            with open(copy + ".part", "wb") as file:
-                file.write(content)
-            os.replace(copy + ".part", copy)
-            written.append(copy)
-            mine = newest
-        if mine == newest:
-            copied[name] = newest
-        elif copied.get(name) != newest:
-            say(f"my_work/{name} is yours and stays; to get the newer lesson, rename or delete it.")
+    os.makedirs(MY_WORK, exist_ok=True)
+    for folder, place, links in COPIED[bool(number) :]:
+        for original in sorted(glob.glob(os.path.join(ROOT, folder, (number or "[0-9]") + "*.ipynb"))):
+            with open(original, "rb") as file:
+                content = file.read()
+            for there, here in links:
+                content = content.replace(there.encode(), here.encode())
+            name = "/".join([*filter(None, [place]), os.path.basename(original)])
+            written += [name] * copy_unless_changed(content, name, copied)
     if copied != before:
         write(record, json.dumps(copied, indent=1, sort_keys=True) + "\n")
-    return written
+    return [os.path.join(MY_WORK, name) for name in written]
+
+
+def copy_unless_changed(content: bytes, name: str, copied: Dict[str, str]) -> bool:
+    """Whether my_work/`name` was written; `copied` learns about it."""
+    copy = os.path.join(MY_WORK, name)
+    newest = fingerprint(content)
+    mine = None
+    os.makedirs(os.path.dirname(copy), exist_ok=True)
+    if os.path.exists(copy):
+        with open(copy, "rb") as file:
+            mine = fingerprint(file.read())
+    new = mine in (None, copied.get(name)) and mine != newest
+    if new:
+        with open(copy + ".part", "wb") as file:
+            file.write(content)
+        os.replace(copy + ".part", copy)
+        mine = newest
+    if mine == newest:
+        copied[name] = newest
+    elif copied.get(name) != newest:
+        say(f"my_work/{name} is yours and stays; to get the newer one, rename or delete it.")
+    return new
 
 
 # ---- JupyterLab ----------------------------------------------------------------------------------------
@@ -364,7 +385,7 @@ def serve(command: List[str], **env: str) -> int:
 def lab() -> int:
     port_options()  # a taken port is said before anything is installed
     ensure_environment(LAB)
-    copies = copy_lessons()
+    copies = copy_notebooks()
     if copies:  # JupyterLab hides the interactive parts of outputs that are not signed as trusted
         sign = [PYTHON, "-m", "nbformat.sign", *copies]
         subprocess.call(sign, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -402,7 +423,7 @@ def test_environment(**more: Optional[str]) -> Dict[str, Any]:
 
 def pytest(seconds_a_cell: int) -> List[str]:
     spread = ["-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env"]
-    return [PYTHON, "-m", "pytest", *spread, f"--nbval-cell-timeout={seconds_a_cell}", "tests", "notebooks"]
+    return [PYTHON, "-m", "pytest", *spread, f"--nbval-cell-timeout={seconds_a_cell}", "tests", *NOTEBOOKS]
 
 
 def test() -> int:
@@ -459,6 +480,59 @@ def publish() -> int:
 
 def unpublish() -> int:
     return tool("tools/build_notebooks.py", "unpublish")
+
+
+# ---- exercises and the classroom -----------------------------------------------------------------------
+
+
+def sheet(number: str, example: str) -> str:
+    """The stem of the sheet with this number."""
+    stems = [os.path.basename(path)[:-6] for path in glob.glob(os.path.join(ROOT, "exercises", "[0-9]*.ipynb"))]
+    found = [stem for stem in stems if number and number.zfill(2) in (stem[:2], stem)]
+    if not found:
+        numbers = ", ".join(sorted(stem[:2] for stem in stems))
+        raise Stop(f"Give the number of a sheet, as in `{example}`; there are {numbers}.")
+    return found[0]
+
+
+def exercise() -> int:
+    stem = sheet(setting("N"), "make exercise N=04")
+    copy_notebooks(stem)
+    say(f"my_work/exercises/{stem}.ipynb is yours: `make lab` opens JupyterLab beside it.")
+    say(f"Each task has two hints that open with a click; worked answers are in solutions/{stem}.ipynb.")
+    return 0
+
+
+def progress() -> int:
+    """What the checks said in the learner's own notebooks, as one page."""
+    ensure_environment(LAB)
+    page = os.path.join(MY_WORK, "progress.html")
+    return run([PYTHON, "-m", "vae_course.classroom.progress", os.path.join(MY_WORK, "exercises"), "--out", page])
+
+
+def check_report() -> int:
+    return tool("tools/check_report.py")
+
+
+def newest_wheel() -> str:
+    if wheel() != 0:
+        raise Stop("The package's wheel could not be built, for the reason above.")
+    return glob.glob(os.path.join(ROOT, "dist", "vae_course-*.whl"))[0]
+
+
+def release() -> int:
+    stem = sheet(setting("ASSIGNMENT"), "make release ASSIGNMENT=04")
+    return tool("-m", "vae_course.classroom", "release", stem[:2], "--wheel", newest_wheel())
+
+
+def grade() -> int:
+    if not setting("SUBMISSIONS"):
+        raise Stop("Give the folder with the notebooks that were handed in: make grade SUBMISSIONS=folder")
+    chosen = ["--assignment", sheet(setting("ASSIGNMENT"), "ASSIGNMENT=04")[:2]] if setting("ASSIGNMENT") else []
+    return tool("-m", "vae_course.classroom", "grade", setting("SUBMISSIONS"), "--wheel", newest_wheel(), *chosen)
+
+
+# ---- packages ------------------------------------------------------------------------------------------
 
 
 def constraints() -> int:
@@ -522,7 +596,7 @@ def help() -> int:
 
 
 COMMANDS = [help, lab, test, check, edit, notebooks, test_all, bench, constraints, wheel, wheelhouse]
-COMMANDS += [publish, unpublish, clean]
+COMMANDS += [exercise, progress, check_report, release, grade, publish, unpublish, clean]
 TARGETS = {command.__name__.replace("_", "-"): command for command in COMMANDS}
 
 
