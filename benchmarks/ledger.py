@@ -36,6 +36,7 @@ def rows() -> list[tuple[str, str, str]]:
     elbo, forward = figures("01_elbo"), figures("02_numpy_forward")
     gradients, conv = figures("03_gradients"), figures("04_low_level_pytorch")
     peer = results.load("peer")["figures"]["median"]
+    checks = results.load("checks")["figures"]["all"]
     checked = max(gradients["finite_difference_error"], gradients["autograd_error"])
     seconds = f"after {conv['training_seconds']:.0f} s of training"
     in_time = f"test loss after the time that pytorch/examples trains ten epochs ({peer['peer_seconds']:.0f} s)"
@@ -62,6 +63,16 @@ def rows() -> list[tuple[str, str, str]]:
             f"{peer['speed_over_loader']:.1f}× a `DataLoader`",
             "`make bench`",
         ),
+        (
+            "exercise checks: right answers accepted, in several styles and on all seeds",
+            f"{checks['accepted']} of {checks['right']}",
+            "`make check-report`",
+        ),
+        (
+            "exercise checks: wrong answers rejected; with the hint that names the mistake",
+            f"{checks['rejected']} of {checks['wrong']}; {checks['named'] / checks['wrong']:.0%}",
+            "`make check-report`",
+        ),
     ]
 
 
@@ -76,15 +87,26 @@ def ledger() -> str:
     parts = ["# Results", "Made by `benchmarks/ledger.py` from `vae_course/results` and the built lessons.", table()]
     for path in sorted((ROOT / "vae_course" / "results").glob("*.json")):
         record = results.load(path.stem)
-        parts += [f"## {path.stem}", f"`{record['command']}` · seeds {record['seeds']} · {record['machine']}"]
-        columns = list(record["figures"]["rounds"][0])
-        medians = record["figures"]["median"]
-        lines = ["| figure | median | each round |", "|---|---|---|"]
-        for column in columns:
-            each = ", ".join(f"{row[column]:g}" for row in record["figures"]["rounds"])
-            lines.append(f"| {column.replace('_', ' ')} | {medians[column]:g} | {each} |")
-        parts.append("\n".join(lines))
+        seeds = f"seeds {record['seeds']} · " if record["seeds"] else ""
+        parts += [f"## {path.stem}", f"`{record['command']}` · {seeds}{record['machine']}"]
+        figures = record["figures"]
+        parts.append("\n".join(listed(figures["table"]) if "table" in figures else medians(figures)))
     return "\n\n".join(parts) + "\n"
+
+
+def medians(figures: dict[str, Any]) -> list[str]:
+    """A line for each figure: its median, and what each round gave."""
+    lines = ["| figure | median | each round |", "|---|---|---|"]
+    for column in figures["rounds"][0]:
+        each = ", ".join(f"{row[column]:g}" for row in figures["rounds"])
+        lines.append(f"| {column.replace('_', ' ')} | {figures['median'][column]:g} | {each} |")
+    return lines
+
+
+def listed(table: list[dict[str, Any]]) -> list[str]:
+    """A line for each row, a column for each figure."""
+    lines = ["| " + " | ".join(column.replace("_", " ") for column in table[0]) + " |", "|---" * len(table[0]) + "|"]
+    return lines + ["| " + " | ".join(map(str, row.values())) + " |" for row in table]
 
 
 def picture() -> bytes:

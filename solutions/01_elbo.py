@@ -49,13 +49,9 @@ from vae_course.checks import elbo as check, progress
 def mixture_log_density(x, weights, means, stds):
     """log p(x) of a mixture of Gaussians. x (N,); weights, means, stds (K,) -> (N,), in nats."""
     ### BEGIN SOLUTION
-    log_terms = (
-        np.log(weights)
-        - np.log(stds)
-        - 0.5 * np.log(2 * np.pi)
-        - 0.5 * ((x[:, None] - means) / stds) ** 2
-    )
-    return np.logaddexp.reduce(log_terms, axis=1)  # (N, K) -> (N,)
+    squared_distance = ((x[:, None] - means) / stds) ** 2  # (N, K), in units of each component's σ
+    log_terms = np.log(weights / stds) - 0.5 * (np.log(2 * np.pi) + squared_distance)
+    return np.logaddexp.reduce(log_terms, axis=1)
     ### END SOLUTION
 
 

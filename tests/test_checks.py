@@ -15,7 +15,7 @@ import pytest
 import torch
 from bench import Bench, load_benches
 
-from vae_course import checks
+from vae_course import checks, results
 from vae_course.checks.answer import TimeUp, time_limit
 from vae_course.checks.check import LATEST, UNREADABLE, check
 
@@ -37,6 +37,15 @@ def test_every_check_has_a_bench_with_enough_on_it() -> None:
         assert len(bench.wrong) >= 6, task
     wrong = [wrong for bench in BENCHES.values() for wrong in bench.wrong]
     assert sum(bool(each.mistake) for each in wrong) >= 0.9 * len(wrong)
+
+
+def test_the_ledger_holds_this_bench() -> None:
+    rows = {row["check"]: row for row in results.load("checks")["figures"]["table"]}
+    assert set(rows) == set(BENCHES), "make check-report ARGS=--long"
+    for task, bench in BENCHES.items():
+        assert rows[task]["accepted"] == rows[task]["right"] == len(bench.right)
+        assert rows[task]["rejected"] == rows[task]["wrong"] == len(bench.wrong)
+        assert rows[task]["seeds"] == (500 if bench.check.random else 20)
 
 
 def nothing(*_: Any, **__: Any) -> None:

@@ -134,7 +134,7 @@ sliders.show()
 """
 
 
-def test_sliders_with_colabs_versions(
+def test_sliders_and_a_sheet_with_colabs_versions(
     wheel: Path, python: Path, lesson: Path, missing: Callable[[str, str], NoReturn]
 ) -> None:
     command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--no-deps", "--python", python, *COLAB, wheel]
@@ -146,3 +146,7 @@ def test_sliders_with_colabs_versions(
     assert versions.text == "7.34.0 7.7.1\n"
     assert {"image/png", "application/vnd.jupyter.widget-view+json"} <= shown.data.keys()
     assert shown.metadata["image/png"]["alt"]
+    sheet = Path(shutil.copy(ROOT / "solutions" / "01_elbo.ipynb", lesson.parent))
+    outputs = [out for cell in run_notebook(sheet, python).cells for out in cell.get("outputs", ())]
+    records = [out.data["application/vnd.vae-course.check+json"] for out in outputs if "data" in out]
+    assert [record["verdict"] for record in records] == ["solved"] * 5

@@ -455,6 +455,14 @@ def test_one_sheet_is_copied_on_request(
     assert (sheets / "04_low_level_pytorch.ipynb").read_text() == mine
 
 
+def test_progress_counts_sheets_that_are_not_begun(dev: Any, sheets: Path, ran: list[Any]) -> None:
+    dev.main(["progress"])
+    assert len(list(sheets.iterdir())) == 2
+    ((command, _),) = ran
+    page = str(sheets.parent / "progress.html")
+    assert command[1:] == ["-m", "vae_course.classroom.progress", str(sheets), "--out", page]
+
+
 @pytest.mark.parametrize("words", [["exercise"], ["exercise", "N=9"], ["release", "ASSIGNMENT=x"], ["grade"]])
 def test_what_is_missing_is_asked_for(
     dev: Any, sheets: Path, ran: list[Any], capsys: pytest.CaptureFixture[str], words: list[str]

@@ -233,17 +233,8 @@ def test_a_hostile_dozen_and_a_kill_half_way(course: Path, sheet: Sheet, world: 
     """The run is killed as soon as two are graded; the second ends with what an undisturbed one gives."""
     kinds = {f"{i:02} {name}": KINDS[name] for i, name in enumerate(SHORT)} | {"99 quotes": QUOTES}
     hand_in(course, kinds, sheet, world)
-    command = [sys.executable, "-m", "vae_course.classroom", "grade", "handed-in", *FAST]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     state = course / "grades" / toy_sheet.NAME / "state"
-    _wait(lambda: len(list(state.glob("*.json"))) >= 2, 90)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    _wait(lambda: not _kernels(course), 10)
-    remembered = {path: path.stat().st_mtime_ns for path in state.glob("*.json")}
-    subprocess.run(command, env=environment, check=True)
-    assert {path: path.stat().st_mtime_ns for path in remembered} == remembered, "graded twice"
+    grade_with_a_kill(course, state, graded=2, seconds=90)
     table = rows(course)
     assert list(table) == sorted(kinds)
     for learner, kind in kinds.items():
@@ -254,14 +245,30 @@ def test_a_hostile_dozen_and_a_kill_half_way(course: Path, sheet: Sheet, world: 
     assert_resumed_alike(course)
 
 
-def assert_resumed_alike(course: Path) -> None:
+def grade_with_a_kill(course: Path, state: Path, graded: int, seconds: float, *options: str) -> None:
+    """SIGKILL as soon as so many are graded, then the same command again, to its end."""
+    command = [sys.executable, "-m", "vae_course.classroom", "grade", "handed-in", *FAST, *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _wait(lambda: len(list(state.glob("*.json"))) >= graded, seconds)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    _wait(lambda: not _kernels(course), 10)
+    remembered = {path: path.stat().st_mtime_ns for path in state.glob("*.json")}
+    subprocess.run(command, env=environment, check=True)
+    assert {path: path.stat().st_mtime_ns for path in remembered} == remembered, "graded twice"
+
+
+def assert_resumed_alike(course: Path, name: str = toy_sheet.NAME, *options: str) -> None:
     """From memory alone, and in a run that nothing disturbed, the same bytes; nothing is left half-written."""
-    folder = course / "grades" / toy_sheet.NAME
+    folder = course / "grades" / name
     before = (folder / "grades.csv").read_bytes()
-    assert grade() == 0
+    assert grade(*options) == 0
     assert (folder / "grades.csv").read_bytes() == before
-    assert grade("--out", "undisturbed") == 0
-    assert (course / "undisturbed" / toy_sheet.NAME / "grades.csv").read_bytes() == before
+    start = time.monotonic()
+    assert grade(*options, "--out", "undisturbed") == 0
+    print(f"undisturbed: {time.monotonic() - start:.0f} s for {len(rows(course, name))} learners")
+    assert (course / "undisturbed" / name / "grades.csv").read_bytes() == before
     assert not [path for path in folder.rglob(".*")]
 
 
@@ -347,12 +354,13 @@ def test_a_class_of_a_hundred(course: Path, world: World) -> None:
     kinds = {f"{i:03} {name}": KINDS[name] for i, name in enumerate(LONG)}
     kinds |= {f"{i:03} honest": HONEST for i in range(len(LONG), 100)}
     hand_in(course, kinds, sheet, world)
-    assert grade(*options) == 0
+    grade_with_a_kill(course, course / "grades" / sheet.name / "state", 40, 1500, *options)
     table = rows(course, sheet.name)
     assert list(table) == sorted(kinds)
     for learner, kind in kinds.items():
         assert_row(table[learner], kind, sheet)
     assert_nothing_leaked(course / "grades")
+    assert_resumed_alike(course, sheet.name, *options)
 
 
 @pytest.mark.slow

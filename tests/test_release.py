@@ -17,8 +17,19 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from vae_course.classroom.__main__ import main
-from vae_course.classroom.release import CODE_STUB, TEXT_STUB, SheetError, blank, leaks, load_sheet, make, tasks_of
+from vae_course.classroom.release import (
+    CODE_STUB,
+    TEXT_STUB,
+    SheetError,
+    blank,
+    leaks,
+    load_sheet,
+    make,
+    marked_lines,
+    tasks_of,
+)
 
+ROOT = Path(__file__).resolve().parents[1]
 SECRETS = ("0.5 * (mu**2", "standard_deviation * eps", "the KL is subtracted", "see no gradient at all")
 
 
@@ -129,6 +140,8 @@ def test_a_release_holds_notebook_readme_and_wheel_also_as_a_zip(tmp_path: Path)
     with zipfile.ZipFile(tmp_path / "release" / "01_toy.zip") as packed:
         assert packed.namelist() == [f"01_toy/{name}" for name in names]
         assert {name: packed.read(f"01_toy/{name}") for name in names} == {n: (folder / n).read_bytes() for n in names}
+    text = (folder / "01_toy.ipynb").read_text()
+    assert "From lesson 01 and [elsewhere](https://example.org)." in text
     assert "pip install vae_course-0.1.0" in (folder / "README.txt").read_text()
 
 
@@ -201,7 +214,7 @@ c = get_config()
 c.CourseDirectory.course_id = "toy"
 c.ClearSolutions.code_stub = {{"python": {CODE_STUB!r}}}
 c.ClearSolutions.text_stub = {TEXT_STUB!r}
-c.Execute.timeout = 60
+c.Execute.timeout = 120
 """
 
 
@@ -212,21 +225,40 @@ def _nbgrader(folder: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+REAL = sorted(path.stem for path in (ROOT / "solutions").glob("[0-9][0-9]_*.py"))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_nothing_of_a_real_sheet_leaks_through_the_package(name: str, tmp_path: Path) -> None:
+    """The wheel lies beside the sheet that is handed out."""
+    shutil.copytree(ROOT / "vae_course", tmp_path / "vae_course", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "exercises" / f"{name}.ipynb", tmp_path)
+    solution = nbformat.read(ROOT / "solutions" / f"{name}.ipynb", 4)
+    assert leaks(tmp_path, solution) == []
+    planted = next(
+        line for cell in solution.cells for line, region in marked_lines(cell.source) if region and len(line) > 40
+    )
+    (tmp_path / "vae_course" / "losses.py").write_text(f"# {planted}\n")
+    assert leaks(tmp_path, solution)
+
+
 @pytest.mark.slow
-def test_plain_nbgrader_gives_the_same_release_and_the_same_points(tmp_path: Path) -> None:
-    sheet = toy_sheet.sheet(tmp_path)
+@pytest.mark.parametrize("name", REAL if os.environ.get("VAE_COURSE_LONG") else REAL[:1])
+def test_plain_nbgrader_gives_the_same_release_and_the_same_points(name: str, tmp_path: Path) -> None:
+    solution = ROOT / "solutions" / f"{name}.ipynb"
+    sheet = load_sheet(solution, ROOT / "exercises")
     course = tmp_path / "course"
-    (course / "source" / "toy").mkdir(parents=True)
+    (course / "source" / name).mkdir(parents=True)
     (course / "nbgrader_config.py").write_text(CONFIG)
-    shutil.copy(tmp_path / "solutions" / "01_toy.ipynb", course / "source" / "toy")
-    _nbgrader(course, "generate_assignment", "toy", "--create")
-    theirs = nbformat.read(course / "release" / "toy" / "01_toy.ipynb", 4)
+    shutil.copy(solution, course / "source" / name)
+    _nbgrader(course, "generate_assignment", name, "--create")
+    theirs = nbformat.read(course / "release" / name / f"{name}.ipynb", 4)
     assert [(c.cell_type, c.source) for c in theirs.cells] == [(c.cell_type, c.source) for c in sheet.release.cells]
     for learner, nb in {"blank": sheet.release, "full": submissions.solved(sheet)}.items():
-        (course / "submitted" / learner / "toy").mkdir(parents=True)
-        nbformat.write(nb, course / "submitted" / learner / "toy" / "01_toy.ipynb")
-    _nbgrader(course, "autograde", "toy", "--create")
+        (course / "submitted" / learner / name).mkdir(parents=True)
+        nbformat.write(nb, course / "submitted" / learner / name / f"{name}.ipynb")
+    _nbgrader(course, "autograde", name, "--create")
     _nbgrader(course, "export", "--to", "grades.csv")
     header, *rows = [line.split(",") for line in (course / "grades.csv").read_text().splitlines()]
     columns = header.index("student_id"), header.index("raw_score")
-    assert {row[columns[0]]: float(row[columns[1]]) for row in rows} == {"blank": 0.0, "full": 6.0}
+    assert {row[columns[0]]: float(row[columns[1]]) for row in rows} == {"blank": 0.0, "full": sheet.max_points}

@@ -1,7 +1,10 @@
 """What every exercise sheet promises: tasks with time, points, hints and a check, and a blank that blocks nothing."""
 
 import ast
+import csv
+import io
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from bench import load_benches
 from test_notebooks import CODE, COMMENT, EMOJI, LINK, MATH, code_lines, prose, tagged
 
 from vae_course.checks import CHECKS
+from vae_course.classroom.__main__ import main as classroom
 
 ROOT = Path(__file__).resolve().parents[1]
 SHEETS = sorted((ROOT / "solutions").glob("[0-9][0-9]_*.py"))
@@ -176,3 +180,23 @@ def test_hints_and_verdicts_of_the_worked_sheet(path: Path) -> None:
     shown = [out.data for cell in graded(nb) for out in cell.get("outputs", ()) if "data" in out]
     records = [data["application/vnd.vae-course.check+json"] for data in shown]
     assert [record["verdict"] for record in records] == ["solved"] * len(answers(nb))
+
+
+@pytest.mark.slow
+@each_sheet
+def test_the_solution_earns_all_points_and_the_blank_none(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the grader, which also says so where a check or a cell does anything suspicious."""
+    monkeypatch.chdir(tmp_path)
+    handed_in = tmp_path / "handed in"
+    handed_in.mkdir()
+    for learner, folder in {"all": "solutions", "none": "exercises"}.items():
+        shutil.copy(ROOT / folder / f"{path.stem}.ipynb", handed_in / f"{learner}.ipynb")
+    folders = ["--sheets", str(ROOT / "solutions"), "--exercises", str(ROOT / "exercises")]
+    assert classroom(["grade", str(handed_in), *folders]) == 0
+    text = (tmp_path / "grades" / path.stem / "grades.csv").read_bytes().decode("utf-8-sig")
+    rows = {row["learner"]: row for row in csv.DictReader(io.StringIO(text))}
+    automatic = sum(flags(cell).points for cell in graded(source(path)) if cell.cell_type == "code")
+    assert (rows["all"]["points"], rows["none"]["points"]) == (f"{automatic:g}", "0")
+    assert {(row["status"], row["problems"], row["repairs"]) for row in rows.values()} == {("graded", "", "")}

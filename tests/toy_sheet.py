@@ -80,7 +80,7 @@ def solution() -> NotebookNode:
     """The sheet as its author writes it."""
     check = {"grade": True, "locked": True}
     cells = [
-        _text("title", "# Toy sheet"),
+        _text("title", "# Toy sheet\nFrom [lesson 01](../notebooks/01_toy.ipynb) and [elsewhere](https://example.org)."),
         _code("setup", SETUP),
         _text("about-kl", "## The divergence"),
         _code("kl", KL, solution=True),

@@ -1,44 +1,64 @@
 """Hold every check against its test bench and print the table: what is accepted, what is named, what is rejected.
 
 python tools/check_report.py           20 seeds for each answer
-python tools/check_report.py --long    500 seeds where a check draws random numbers
+python tools/check_report.py --long    500 seeds where a check draws random numbers, kept in the results ledger
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 SEEDS, LONG_SEEDS = 20, 500
-ROW = "{:<36} {:>9} {:>9} {:>9} {:>9} {:>8}"
+ROW = "{:<32} {:>9} {:>9} {:>9} {:>9} {:>9}"
+HEADS = ("", "right", "wrong", "named", "unnamed", "median"), ("check", "accepted", "rejected", "rightly", "", "ms")
+
+
+def measured(task: str, bench: Any, seeds: int) -> tuple[dict[str, Any], list[str]]:
+    """The figures of one check, and what was not as its bench says."""
+    found = bench.run(range(seeds))
+    figures = {"check": task, "seeds": seeds, "right": len(bench.right), "accepted": found.accepted}
+    figures |= {"wrong": len(bench.wrong), "rejected": found.rejected, "named": found.named}
+    return {**figures, "median_ms": round(found.milliseconds, 1)}, [f"{task}: {each}" for each in found.problems]
+
+
+def row(figures: dict[str, Any]) -> str:
+    accepted, rejected = f"{figures['accepted']}/{figures['right']}", f"{figures['rejected']}/{figures['wrong']}"
+    unnamed = figures["rejected"] - figures["named"]
+    return ROW.format(figures["check"], accepted, rejected, figures["named"], unnamed, figures.get("median_ms", ""))
+
+
+def total(table: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = ("right", "accepted", "wrong", "rejected", "named")
+    return {"check": "all", **{column: sum(figures[column] for figures in table) for column in columns}}
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--long", action="store_true", help="500 seeds where a check draws random numbers")
+    parser.add_argument("--long", action="store_true", help="500 seeds where a check draws random numbers, and keep it")
     long = parser.parse_args(argv).long
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    sys.path.insert(0, str(ROOT / "tests"))
     from bench import load_benches
 
-    print(ROW.format("", "right", "wrong", "named", "unnamed", "median"))
-    print(ROW.format("check", "accepted", "rejected", "rightly", "", "ms"))
+    from vae_course import results
+
+    for words in HEADS:
+        print(ROW.format(*words))
+    table: list[dict[str, Any]] = []
     problems: list[str] = []
-    total = [0] * 6
     for task, bench in sorted(load_benches().items()):
-        found = bench.run(range(LONG_SEEDS if long and bench.check.random else SEEDS))
-        counts = [found.accepted, len(bench.right), found.rejected, len(bench.wrong), found.named]
-        unnamed = found.rejected - found.named
-        print(row(task, [*counts, unnamed], f"{found.milliseconds:.1f}"), flush=True)
-        problems += [f"{task}: {problem}" for problem in found.problems]
-        total = [a + b for a, b in zip(total, [*counts, unnamed], strict=True)]
-    print(row("all", total, ""))
-    print(f"{total[4] / total[3]:.1%} of the wrong answers are rejected with the hint for their mistake")
+        figures, found = measured(task, bench, LONG_SEEDS if long and bench.check.random else SEEDS)
+        print(row(figures), flush=True)
+        table.append(figures)
+        problems += found
+    everything = total(table)
+    print(row(everything))
+    print(f"{everything['named'] / everything['wrong']:.1%} of the wrong answers get the hint for their mistake")
     print(*problems, sep="\n", end="\n" * bool(problems))
+    if long and not problems:
+        results.save("checks", {"table": table, "all": everything}, command="make check-report ARGS=--long", seeds=[])
     return int(bool(problems))
-
-
-def row(name: str, counts: list[int], milliseconds: str) -> str:
-    accepted, right, rejected, wrong, named, unnamed = counts
-    return ROW.format(name, f"{accepted}/{right}", f"{rejected}/{wrong}", named, unnamed, milliseconds)
 
 
 if __name__ == "__main__":

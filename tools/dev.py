@@ -506,6 +506,7 @@ def exercise() -> int:
 def progress() -> int:
     """What the checks said in the learner's own notebooks, as one page."""
     ensure_environment(LAB)
+    copy_notebooks()
     page = os.path.join(MY_WORK, "progress.html")
     return run([PYTHON, "-m", "vae_course.classroom.progress", os.path.join(MY_WORK, "exercises"), "--out", page])
 

@@ -107,13 +107,14 @@ def named(value: Any) -> str:
 
 
 def difference(result: Any, true: Any) -> str:
-    """The first place where they differ."""
-    for one, expected in paired(result, true):
+    """The first place where they differ, and in which result if there are several."""
+    for number, (one, expected) in enumerate(paired(result, true)):
         theirs, ours = as_float64(one), as_float64(expected)
         off = np.argwhere(~np.isclose(theirs, ours, rtol=1e-4, atol=1e-5))
         if len(off):
             place = tuple(int(i) for i in off[0])
             where = f" at {list(place)}" if place else ""
+            where += f" of result {number + 1}" if isinstance(true, tuple) else ""
             return f"It returns {theirs[place]:.6g}{where} where {ours[place]:.6g} is right"
     return "It returns something else"
 
@@ -131,6 +132,6 @@ def shown_case(case: Case) -> str:
             words.append(repr(value))
         elif callable(value):
             words.append("a function")
-        else:
-            words.append(type(value).__name__)
+        elif isinstance(value, (tuple, list, dict, str)):
+            words.append(f"a {type(value).__name__}")
     return "inputs " + ", ".join(words) if words else "no input"

@@ -28,6 +28,7 @@ ZIP_DEPTH = 4
 MARK = re.compile(rf"\b(BEGIN|END) ({'|'.join(REGIONS)})\b")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#* *$", re.MULTILINE)
+COURSE_LINK = re.compile(r"\[([^\[\]]*)\]\(\.\./[^()\s]*\)")
 NUMBERED = re.compile(r"(\d\d)_\w+")
 
 README = """{title}
@@ -250,9 +251,17 @@ def _zip(folder: Path, target: Path) -> None:
             packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
+def _on_its_own(nb: NotebookNode) -> NotebookNode:
+    """Without links into the repository, which is not handed out with it; their words stay."""
+    nb = copy.deepcopy(nb)
+    for cell in (cell for cell in nb.cells if cell.cell_type == "markdown"):
+        cell.source = COURSE_LINK.sub(r"\1", cell.source)
+    return nb
+
+
 def _write(folder: Path, sheet: Sheet, wheel: Path | None) -> None:
     folder.mkdir()
-    text = nbformat.writes(sheet.release) + "\n"
+    text = nbformat.writes(_on_its_own(sheet.release)) + "\n"
     (folder / f"{sheet.name}.ipynb").write_bytes(text.encode())
     beside = f"\nHere: pip install {wheel.name} (the file lies beside this one)." if wheel else ""
     readme = README.format(title=sheet.title, name=sheet.name, wheel=beside, code_stub=CODE_STUB, text_stub=TEXT_STUB)
