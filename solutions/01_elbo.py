@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises 01 · The evidence lower bound
 #
-# Six tasks on [lesson 01](../notebooks/01_elbo.ipynb): five functions that a check looks at, and a question to answer in words. You compute a marginal, a KL, a posterior and the bound itself, and repair a loss that was published with two faults.
+# Six tasks on [lesson 01](../notebooks/01_elbo.ipynb): five functions that a check looks at, and a question to answer in words. You compute a marginal, a KL, a posterior and the bound itself, and repair a loss with two faults that have both been published.
 
 # %% [markdown] tags=["badges"]
 # <!-- badges -->
@@ -17,7 +17,7 @@
 # %% [markdown]
 # *Time:* about 60 minutes. *Assumed:* lesson 01; NumPy. *Points:* 18.
 #
-# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns; prints inside it are not shown while it is checked. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/01_elbo.ipynb](../solutions/01_elbo.ipynb).
+# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns; prints inside it are not shown while it is checked. Return NumPy arrays, not lists or tensors; you may copy functions from the lesson. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/01_elbo.ipynb](../solutions/01_elbo.ipynb).
 
 # %% tags=["setup"]
 try:
@@ -39,7 +39,7 @@ from vae_course.checks import elbo as check, progress
 #
 # *8 minutes · 2 points · warm-up; the bounds of a later lesson need the same sum.*
 #
-# A number comes from one of $K$ groups: $p(x) = \sum_k w_k\, N(x;\, m_k, s_k^2)$. This is the smallest latent-variable model, and its marginal is a sum that we can afford. Return $\log p(x)$ for each of $N$ numbers. It must stay finite for an $x$ that is far from every group.
+# A number comes from one of $K$ groups: $p(x) = \sum_k w_k\, N(x;\, m_k, s_k^2)$. This is the smallest latent-variable model, and its marginal is a sum that we can afford. The weights are positive and add up to 1, and `stds` are the $s_k$. Return $\log p(x)$ for each of $N$ numbers. It must stay finite for an $x$ that is far from every group.
 #
 # <details><summary>Hint 1</summary>Take the logarithm of each of the K terms first, then add them up without leaving logarithms. Which function of lesson 01 does that?</details>
 # <details><summary>Hint 2</summary>log Σ exp(a) = top + log Σ exp(a − top), with top the largest a. NumPy has it for two terms, <code>np.logaddexp</code>, and <code>np.logaddexp.reduce(a, axis=1)</code> for many.</details>
@@ -78,9 +78,9 @@ assert abs(density_on_grid.sum() * (on_a_grid[1] - on_a_grid[0]) - 1) < 1e-6, (
 # %% [markdown]
 # ## 2 · The KL between two Gaussians
 #
-# *10 minutes · 3 points · later lessons have priors that are not N(0, I).*
+# *13 minutes · 3 points · later lessons have priors that are not N(0, I).*
 #
-# Lesson 01 derived the KL to the standard normal. Derive the general one, for diagonal Gaussians $q = N(\mu, \sigma^2)$ and $p = N(\mu_p, \sigma_p^2)$ in $D$ dimensions: write $E_q[\log q(z) - \log p(z)]$ for one dimension, take the expectation of each square under $q$, and add up the dimensions. Both logarithms of variances are given.
+# Lesson 01 derived the KL to the standard normal. Derive the general one, for diagonal Gaussians $q = N(\mu, \mathrm{diag}(\sigma^2))$ and $p = N(\mu_p, \mathrm{diag}(\sigma_p^2))$ in $D$ dimensions: write $E_q[\log q(z) - \log p(z)]$ for one dimension, take the expectation of each square under $q$, and add up the dimensions. Both logarithms of variances are given.
 #
 # <details><summary>Hint 1</summary>E_q[(z − μ)²] = σ², and E_q[(z − μ_p)²] = σ² + (μ − μ_p)².</details>
 # <details><summary>Hint 2</summary>One dimension: ½ (log σ_p² − log σ² + (σ² + (μ − μ_p)²)/σ_p² − 1). With μ_p = 0 and σ_p = 1 it is the lesson's formula.</details>
@@ -118,11 +118,11 @@ assert abs(by_formula[0] - by_integration) < 1e-6, "the formula and the integral
 # %% [markdown]
 # ## 3 · The exact posterior of a linear model
 #
-# *12 minutes · 3 points · a later lesson predicts posterior collapse with it.*
+# *9 minutes · 3 points · a later lesson predicts posterior collapse with it.*
 #
-# An encoder's $q(z \mid x)$ stands in for the posterior. In one model the posterior is known exactly, which makes that model the best test object: $z \sim N(0, I)$ and $x = Wz + b + \text{noise}$, noise of variance $\sigma^2$ in each of the $P$ observed numbers. Return the mean and the covariance of $p(z \mid x)$.
+# An encoder's $q(z \mid x)$ stands in for the posterior. In the linear-Gaussian model the posterior is known exactly, which makes it a good test case: $z \sim N(0, I)$ with $D$ latents, and $x = Wz + b + \text{noise}$, the noise Gaussian and independent, of variance $\sigma^2$ in each of the $P$ observed numbers. Return the mean and the covariance of $p(z \mid x)$.
 #
-# <details><summary>Hint 1</summary>Lesson 01, "The whole identity": as a function of z, log p(z | x) is quadratic. Collect what stands before z zᵀ, and what stands before z.</details>
+# <details><summary>Hint 1</summary>Lesson 01, "The whole identity": log p(z | x) is quadratic in z. Bring it to the form −½ zᵀΛz + zᵀh + const, and read off Λ and h.</details>
 # <details><summary>Hint 2</summary>The precision is I + WᵀW/σ². The covariance is its inverse; the mean is the covariance times Wᵀ(x − b)/σ².</details>
 
 
@@ -154,11 +154,11 @@ assert abs(one_covariance[0, 0] - var_by_grid) < 1e-6, (
 # %% [markdown]
 # ## 4 · The ELBO from samples
 #
-# *12 minutes · 3 points · lesson 02 computes it for digits, with one sample an image.*
+# *12 minutes · 3 points · lesson 02 computes it for digits, with one sample for each image.*
 #
-# For most models the expectation in the ELBO has no closed form, and samples estimate it: draw $z = \mu + \sigma\varepsilon$, evaluate $\log p(x, z) - \log q(z)$, average over $K$ draws. Here the noise is given, so that everybody gets the same number; `log_joint` is the model, already holding its $x$.
+# For most models the expectation in the ELBO has no closed form, and samples estimate it: draw $z = \mu + \sigma\varepsilon$, evaluate $\log p(x, z) - \log q(z)$, average over $K$ draws. Here the noise is given, so that everybody gets the same number; `log_joint` is the model with one observed $x$ in it, for which there are $B$ different $q$; it takes $z$ of shape $(K, B, D)$ at once and returns $(K, B)$. Evaluate $\log q$ at the samples as well, and use no closed form of the KL or the entropy.
 #
-# <details><summary>Hint 1</summary>log q(z) is the log-density of N(μ, σ²) at the sampled z, summed over the D latents: there is one number a sample and example.</details>
+# <details><summary>Hint 1</summary>log q(z) is the log-density of N(μ, σ²) at the sampled z, summed over the D latents: there is one number for each sample and example.</details>
 # <details><summary>Hint 2</summary>(z − μ)/σ is ε itself: log q(z) = −½ Σ (log 2π + logvar + ε²). Shapes: z is (K, B, D), log q and log p are (K, B), the result is (B,).</details>
 
 
@@ -197,9 +197,9 @@ assert np.allclose(at_the_posterior, -7.25), (
 # %% [markdown]
 # ## 5 · Spot the bug: a loss that is too low
 #
-# *8 minutes · 3 points.*
+# *8 minutes · 3 points · the mistake that is easiest to make and hardest to see.*
 #
-# This loss is put together from two published implementations. It trains, and its values look better than everybody else's. Two things are wrong with its second line. Run the cell, compare what it prints with the KL of lesson 01 (never negative; 1.808 nats a latent at $\mu = 0$, $\sigma = 0.1$), then write the repaired loss.
+# This loss has two faults, and both have been published. It runs without an error, and its values fall below everybody else's, soon below zero. Two things are wrong in the line that computes `kl`. Run the cell, compare what it prints with the KL of lesson 01 (never negative; 1.808 nats a latent at $\mu = 0$, $\sigma = 0.1$), then write the repaired loss.
 
 
 # %%

@@ -17,7 +17,7 @@
 # %% [markdown]
 # *Time:* about 60 minutes. *Assumed:* lesson 02; NumPy. *Points:* 23.
 #
-# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns; prints inside it are not shown while it is checked. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/02_numpy_forward.ipynb](../solutions/02_numpy_forward.ipynb).
+# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns; prints inside it are not shown while it is checked. Return NumPy arrays, not lists or tensors; you may copy functions from the lesson. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/02_numpy_forward.ipynb](../solutions/02_numpy_forward.ipynb).
 
 # %% tags=["setup"]
 try:
@@ -35,11 +35,21 @@ import numpy as np
 from vae_course.checks import numpy_forward as check, progress
 
 # %% [markdown]
+# Tasks 3 and 5 use the lesson's sigmoid.
+
+
+# %%
+def sigmoid(a):
+    small = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1, small) / (1 + small)
+
+
+# %% [markdown]
 # ## 1 · log(1 + eᵃ) without overflow
 #
 # *6 minutes · 2 points · warm-up; the reconstruction terms of lessons 02 to 04 contain it.*
 #
-# The function $\text{softplus}(a) = \log(1 + e^a)$ stood inside the lesson's reconstruction term, computed by `np.logaddexp`. Write it yourself, from logarithms and exponentials, for arrays of any shape. Two demands: it must be finite and right for $a = \pm 1000$, and for very negative $a$ it must not be rounded to 0, because $\text{softplus}(-40)$ is $e^{-40}$ to many digits.
+# The function $\text{softplus}(a) = \log(1 + e^a)$ stood inside the lesson's reconstruction term, computed by `np.logaddexp`. Write it yourself, from logarithms and exponentials, for arrays of any shape. Two demands: it must be finite and right for $a = \pm 1000$; and where $e^a$ is still a number that a float can hold, it must not be rounded to 0, because $\text{softplus}(-40)$ is $e^{-40}$ to many digits. (At −1000, 0 is right.)
 #
 # <details><summary>Hint 1</summary>Where a is positive, take e^a out of the bracket: 1 + e^a = e^a (1 + e^−a). Then no exponent is ever positive.</details>
 # <details><summary>Hint 2</summary>Both cases together: max(a, 0) + log(1 + e^−|a|). In a float, 1 + 1e-18 is 1; look up what <code>np.log1p</code> is for.</details>
@@ -73,7 +83,7 @@ assert np.isclose(softplus(np.array([-36.0]))[0], np.exp(-36.0), rtol=1e-5, atol
 # %% [markdown]
 # ## 2 · The log-likelihood of a Gaussian decoder
 #
-# *8 minutes · 3 points · lesson 04 trains with it.*
+# *7 minutes · 3 points · lesson 04 trains with it.*
 #
 # The lesson's decoder says how likely each pixel is white. Another common decoder says $p(x \mid z) = N(x;\, m, \sigma^2 I)$: each pixel is a Gaussian around a mean $m_i$ that the decoder chooses, with one variance $\sigma^2$ for all. Return $\log p(x \mid z)$ for each image. It is a log-*density*, and may be positive.
 #
@@ -110,16 +120,8 @@ assert np.allclose(
 #
 # *8 minutes · 3 points · not needed later; good practice with shapes, and with what may be averaged.*
 #
-# One sample of $z$ gives one reconstruction. What does the model expect on average? Given the encoder's `mu` and `logvar` and the noise of $K$ samples, return the mean image $E_{q(z \mid x)}[\text{sigmoid}(\ell(z))]$ of each example, estimated with these samples. The sigmoid is the lesson's. Before you begin: is it the same to average the $z$, the logits, or the images?
-
-
-# %%
-def sigmoid(a):
-    small = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1, small) / (1 + small)
-
-
-# %% [markdown]
+# One sample of $z$ gives one reconstruction. What does the model expect on average? Given the encoder's `mu` and `logvar` and the noise of $K$ samples, return the mean image $E_{q(z \mid x)}[\text{sigmoid}(\ell(z))]$ of each example, estimated with these samples; $\ell(z)$ are the decoder's logits. Before you begin: is it the same to average the $z$, the logits, or the images?
+#
 # <details><summary>Hint 1</summary>An average passes through a linear function unchanged, and through no other. Neither the decoder nor the sigmoid is linear.</details>
 # <details><summary>Hint 2</summary>Shapes: z is (K, B, D), its logits are (K, B, P), and so are the images; the result is (B, P). NumPy stretches <code>mu</code> and <code>logvar</code> over the K samples by itself.</details>
 
@@ -162,7 +164,7 @@ assert np.allclose(half_grey, 0.5), "noise and its mirror image around a logit o
 #
 # $$\text{out}[n, o, i, j] = b[o] + \sum_{c=0}^{C-1} \sum_{u=0}^{k-1} \sum_{v=0}^{k-1} W[o, c, u, v]\; x[n, c,\; i s + u,\; j s + v].$$
 #
-# Here $n$ counts images, $o$ output channels and $c$ input channels. The **stride** $s$ says how far the window moves from one output to the next; the window never leaves the image (no padding). Images need not be square. Loops are welcome: this is about what is computed, not how fast.
+# Here $n$ counts the $B$ images, $o$ output channels and $c$ input channels. The **stride** $s$ says how far the window moves from one output to the next; the window never leaves the image (no padding). Images need not be square. Signal processing calls this a cross-correlation; its convolution flips $W$. Loops are welcome: this is about what is computed, not how fast.
 #
 # <details><summary>Hint 1</summary>How many windows fit along a side of H pixels? They begin at 0, s, 2s, …, and the last one must end inside: i·s + k ≤ H.</details>
 # <details><summary>Hint 2</summary>The output has (H − k) // s + 1 rows. Two loops, over i and j, are enough: cut out the window of all images and all channels, (B, C, k, k), and sum its product with W over three axes (<code>np.einsum</code> or <code>np.tensordot</code>).</details>
@@ -212,9 +214,9 @@ assert np.allclose(swapped, three_channels[:, [2, 0, 1], ::3, ::3] + shifted_by)
 # %% [markdown]
 # ## 5 · Spot the bug: a loss that no training can make small
 #
-# *7 minutes · 3 points.*
+# *6 minutes · 3 points · every decoder of the course returns logits.*
 #
-# A colleague's pictures stay grey, however long the training lasts. Her reconstruction term is below. The cell gives it two perfect decoders, sure of every pixel and right about it: an image of 28 × 28 white pixels at logits of 1000, and a black one at −1000. Such a decoder should pay nothing. Run the cell, find the fault, then write the repaired function.
+# A colleague's loss stays a little above 500 nats, however long the training lasts. Her reconstruction term is below. The cell gives it two perfect decoders, sure of every pixel and right about it: an image of 28 × 28 white pixels at logits of 1000, and a black one at −1000. Such a decoder should pay nothing. Run the cell, find the fault, then write the repaired function.
 
 
 # %%
@@ -268,9 +270,9 @@ assert np.allclose(repaired_rec(some_logits, colour), repaired_rec(-some_logits,
 # %% [markdown]
 # ## 6 · The whole pass, with K samples
 #
-# *10 minutes · 4 points · lesson 03 differentiates such a pass; a later lesson makes a tighter bound of the K samples.*
+# *9 minutes · 4 points · lesson 03 differentiates such a pass; a later lesson makes a tighter bound of the K samples.*
 #
-# The lesson's forward pass took one sample of $z$ for each image. Write it for $K$ samples: `rec` is their average, which estimates the same expectation with less noise. The encoder and the decoder are given as functions, and the pixels are coins, as in the lesson. Return three results, the loss first. Which of them depends on the noise?
+# The lesson's forward pass took one sample of $z$ for each image. Write it for $K$ samples: `rec` is their average, which estimates the same expectation with less noise. The encoder and the decoder are given as functions, and the pixels are coins, as in the lesson. It must stay finite and right when the decoder is sure of a pixel. Return a tuple (loss, rec, kl), not a dictionary as in the lesson. Which of the three depends on the noise?
 #
 # <details><summary>Hint 1</summary>Five steps, as in the lesson's table. Write the shape of each array into the margin: only z, the logits and the costs of the pixels have the K samples.</details>
 # <details><summary>Hint 2</summary>The costs of the pixels are (K, B, P): the sum over pixels leaves (K, B), the average over samples (B,). The KL comes from mu and logvar alone, and is counted once.</details>
@@ -329,7 +331,7 @@ assert np.allclose(far_from_black[0], 1002.355 - np.log(1.5)), "the loss is thei
 # %% [markdown]
 # ## 7 · In your own words
 #
-# *9 minutes · 4 points · marked by hand.*
+# *12 minutes · 4 points · marked by hand.*
 #
 # In this course `rec` is summed over the pixels and `kl` over the latents, while an average is taken over the images alone. Explain why, for each of the three. Then look at a friend's code: it averages the pixel costs of MNIST digits over the 784 pixels, *sums* the KL over the 20 latents, adds the two and averages over the images. Which β in `rec + beta * kl` is this, which one is it if the KL is averaged over the latents as well, and what would you expect to see in the pictures? Six to ten sentences.
 

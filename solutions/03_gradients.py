@@ -17,7 +17,7 @@
 # %% [markdown]
 # *Time:* about 60 minutes. *Assumed:* lesson 03; NumPy and PyTorch's autograd. *Points:* 21.
 #
-# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns; prints inside it are not shown while it is checked. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/03_gradients.ipynb](../solutions/03_gradients.ipynb).
+# Write each function in its cell, run the cell, then run the check below it: it says whether the answer is right, or which mistake it found. A check looks only at what your function returns and does; prints inside it are not shown while it is checked. No task needs an earlier one, so leave one out if you are stuck. Hints open with a click; worked answers stand in [solutions/03_gradients.ipynb](../solutions/03_gradients.ipynb).
 
 # %% tags=["setup"]
 try:
@@ -31,15 +31,15 @@ except ModuleNotFoundError:  # install the course on Colab; anywhere else say ho
     if "google.colab" not in sys.modules or not course:
         raise ModuleNotFoundError(HELP) from None
     get_ipython().run_line_magic("pip", f"install -q --no-deps {course} lpips")
-import numpy as np, torch
+import numpy as np, torch, torch.nn.functional as F
 from vae_course.checks import gradients as check, progress
 
 # %% [markdown]
 # ## 1 · A sample that lets gradients through
 #
-# *8 minutes · 4 points · warm-up; every VAE of this course contains it, from lesson 04 on.*
+# *6 minutes · 4 points · warm-up; every VAE of this course contains it, from lesson 04 on.*
 #
-# Return one sample of $q(z \mid x) = N(\mu, \sigma^2)$ for each example, so that a gradient behind $z$ reaches $\mu$ and `logvar`. Each example and each latent needs noise of its own, and each call new noise.
+# Return one sample of $q(z \mid x) = N(\mu, \sigma^2)$ for each example, so that a gradient that arrives at $z$ is passed on to $\mu$ and `logvar`. Each example and each latent needs noise of its own, and each call new noise.
 #
 # This check draws many thousands of numbers, because most mistakes in this function are silent: the code runs, and the samples look plausible.
 #
@@ -79,9 +79,9 @@ assert (narrow - 1).abs().max() < 1e-6, "with σ near 0, z is μ"
 # %% [markdown]
 # ## 2 · The score function for binary latents
 #
-# *10 minutes · 3 points · for latents that are not continuous; no later lesson needs it.*
+# *13 minutes · 3 points · for latents that are not continuous; no later lesson needs it.*
 #
-# Lesson 03 used the score function on a Gaussian, where the pathwise gradient is usually better. Here is a distribution without a path: $D$ independent latents with values 0 or 1, $q(z_d = 1) = p_d$ and $p_d = \text{sigmoid}(\ell_d)$ for logits $\ell_d$. Derive $\partial\log q(z)/\partial\ell_d$, and return the estimates $f(z)\,\partial\log q(z)/\partial\ell_d$ of $\partial E_q[f(z)]/\partial\ell_d$, one for each of $N$ given samples and each logit.
+# Lesson 03 used the score function on a Gaussian, where the pathwise gradient is usually better. Here is a distribution without a differentiable path: $D$ independent latents with values 0 or 1, $q(z_d = 1) = p_d$ and $p_d = \text{sigmoid}(\ell_d)$ for logits $\ell_d$. Derive $\partial\log q(z)/\partial\ell_d$, and return the estimates $f(z)\,\partial\log q(z)/\partial\ell_d$ of $\partial E_q[f(z)]/\partial\ell_d$, one for each of $N$ given samples and each logit.
 #
 # <details><summary>Hint 1</summary>Write one latent's log q(z) as z ℓ − log(1 + exp ℓ), and check it for z = 0 and z = 1.</details>
 # <details><summary>Hint 2</summary>The derivative of log(1 + exp ℓ) is sigmoid(ℓ): the score is observation minus probability. f has one value for each sample, and multiplies that sample's whole row.</details>
@@ -91,7 +91,7 @@ assert (narrow - 1).abs().max() < 1e-6, "with σ near 0, z is μ"
 def score_function_gradient(f, logits, z):
     """Score function estimates of the gradient of E[f(z)] with respect to the logits.
 
-    f: z (N, D) -> (N,); logits (D,); z (N, D), samples of 0 and 1 drawn from q -> (N, D).
+    NumPy arrays. f: z (N, D) -> (N,); logits (D,); z (N, D), samples of 0 and 1 drawn from q -> (N, D).
     """
     ### BEGIN SOLUTION
     score = z - 1 / (1 + np.exp(-logits))  # (N, D)
@@ -128,11 +128,11 @@ for d in range(3):
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 3 · A baseline that keeps the estimate right
+# ## 3 · A baseline that keeps the estimate unbiased
 #
-# *8 minutes · 2 points · a later lesson draws several samples of each image, too.*
+# *7 minutes · 2 points · a later lesson draws several samples of each image, too.*
 #
-# A baseline may be any number that does not depend on the sample whose score it is multiplied with. The mean of $f$ over $K$ samples of the same example seems a natural choice. But it contains each sample's own value, with weight $1/K$, and so it takes away a part of what the estimate should find: the result has the mean $(1 - 1/K)$ times the gradient. The next cell measures it on the lesson's example, with $K = 4$ samples and the derivative with respect to $\mu$.
+# A baseline may be any number that does not depend on the sample whose score it is multiplied with. The mean of $f$ over $K$ samples of the same example seems a natural choice. But it contains each sample's own value, with weight $1/K$, and so it takes away a part of what the estimate should find: the result has the mean $(1 - 1/K)$ times the gradient. The next cell measures it on the lesson's example ($\mu = 2$, $\sigma = 0.5$, $f(z) = (z - 3)^2$), with $K = 4$ samples and the derivative with respect to $\mu$.
 
 # %%
 noise = np.random.default_rng(0).normal(size=(4, 200_000))  # K samples of each example
@@ -153,7 +153,10 @@ for label, b in [("none", 0.0), ("mean of all K samples", values.mean(axis=0))]:
 
 # %% nbgrader={"grade": false, "grade_id": "leave_one_out", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def leave_one_out(values):
-    """For each value, the mean of the example's other samples. (K, B), K samples of B examples, K > 1 -> (K, B)."""
+    """For each value, the mean of the example's other samples.
+
+    NumPy arrays. values (K, B), K samples of B examples, K > 1 -> (K, B).
+    """
     ### BEGIN SOLUTION
     without_own = values.sum(axis=0, keepdims=True) - values
     return without_own / (values.shape[0] - 1)
@@ -176,9 +179,9 @@ assert np.allclose(difference_seen[:, 0], 0), "another example must not change"
 # %% [markdown]
 # ## 4 · Pathwise samples of another distribution
 #
-# *8 minutes · 2 points · the pathwise gradient is not for Gaussians alone; no later lesson needs it.*
+# *7 minutes · 2 points · the pathwise gradient is not for Gaussians alone; no later lesson needs it.*
 #
-# Any distribution whose cumulative distribution function $F$ can be inverted has a pathwise gradient: for $u$ uniform between 0 and 1, $z = F^{-1}(u)$ has the distribution $F$, and $u$ knows nothing of the parameters. Do this for the exponential distribution with rate $\lambda$ (density $\lambda e^{-\lambda z}$ for $z \ge 0$, mean $1/\lambda$). The uniform numbers are given; the gradient has to reach `rate`.
+# A continuous distribution whose cumulative distribution function $F$ can be inverted, with an inverse that is differentiable in the parameters, has a pathwise gradient: for $u$ uniform between 0 and 1, $z = F^{-1}(u)$ has the distribution $F$, and $u$ knows nothing of the parameters. Do this for the exponential distribution with rate $\lambda$ (density $\lambda e^{-\lambda z}$ for $z \ge 0$, mean $1/\lambda$). The uniform numbers are given. (As $1 - u$ is uniform too, a solution with $u$ in its place is accepted.) The gradient has to reach `rate`.
 #
 # <details><summary>Hint 1</summary>Integrate the density from 0 to z, set the result equal to u, and solve for z.</details>
 # <details><summary>Hint 2</summary>F(z) = 1 − exp(−λz). Taking the logarithm of 1 − u brings z down from the exponent. Stay with operations of PyTorch, so that the record is kept.</details>
@@ -212,23 +215,23 @@ assert torch.allclose(two_rates.grad, -1 / two_rates.detach() ** 2, rtol=1e-3), 
 # %% [markdown]
 # ## 5 · Gradients of a KL, by hand
 #
-# *8 minutes · 3 points · later lessons have priors that are not N(0, I).*
+# *10 minutes · 3 points · later lessons have priors that are not N(0, I).*
 #
 # Lesson 03's last row of derivatives is for the prior $N(0, I)$. For a prior $N(\mu_p, \sigma_p^2)$, one latent's KL is
 #
 # $$\mathrm{KL} = \tfrac12\Big(\log\sigma_p^2 - \log\sigma^2 + \frac{\sigma^2 + (\mu - \mu_p)^2}{\sigma_p^2} - 1\Big).$$
 #
-# Return its derivatives with respect to `mu` and to `logvar`, in NumPy and by hand.
+# ($\mu_p$ is `prior_mu`, $\log\sigma_p^2$ is `prior_logvar`.) Return its derivatives with respect to `mu` and to `logvar`, in NumPy and by hand.
 #
 # <details><summary>Hint 1</summary>Write σ² as exp(logvar) and σ_p² as exp(prior_logvar) before you differentiate. Both derivatives must vanish where q equals the prior.</details>
-# <details><summary>Hint 2</summary>exp(logvar) is its own derivative, and −logvar has the derivative −1; the ½ stays in front of both. In the derivative with respect to μ it cancels with the 2 of the square.</details>
+# <details><summary>Hint 2</summary>exp(logvar) is its own derivative, and −logvar has the derivative −1; the ½ stays in front of these two. In the derivative with respect to μ it cancels with the 2 of the square.</details>
 
 
 # %% nbgrader={"grade": false, "grade_id": "kl_gradients", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def kl_gradients(mu, logvar, prior_mu, prior_logvar):
     """Derivatives of KL( N(mu, exp(logvar)) || N(prior_mu, exp(prior_logvar)) ), entry by entry.
 
-    All (B, D) -> the gradient with respect to mu, (B, D), and with respect to logvar, (B, D).
+    NumPy arrays, all (B, D) -> the gradient with respect to mu, (B, D), and with respect to logvar, (B, D).
     """
     ### BEGIN SOLUTION
     prior_var = np.exp(prior_logvar)
@@ -265,7 +268,7 @@ assert np.allclose(kl_gradients(*at_the_prior, *at_the_prior), 0), (
 # %% [markdown]
 # ## 6 · Spot the bug: every reconstruction is the mean image
 #
-# *8 minutes · 3 points · a fault that gives no warning.*
+# *7 minutes · 3 points · a fault that gives no warning.*
 #
 # With this loss a VAE trains without a warning. Its KL goes to zero, and its reconstructions of all images are the same. The next cell looks at the two terms **separately**, as lesson 03 recommends, and prints the size of the gradient that each of them sends to the encoder's and to the decoder's weights.
 
@@ -274,8 +277,7 @@ assert np.allclose(kl_gradients(*at_the_prior, *at_the_prior), 0), (
 def loss_of_a_friend(x, encode, decode):
     mu, logvar = encode(x)
     z = torch.distributions.Normal(mu, (0.5 * logvar).exp()).sample()
-    pixels = torch.distributions.Bernoulli(logits=decode(z), validate_args=False)  # x may be grey
-    rec = -pixels.log_prob(x).sum(dim=1)
+    rec = F.binary_cross_entropy_with_logits(decode(z), x, reduction="none").sum(dim=1)
     kl = 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(dim=1)
     return rec, kl  # the loss is their sum
 
@@ -292,7 +294,7 @@ for name, term in [("rec", rec), ("kl", kl)]:
     print(f"gradient of {name:3}   at the encoder {sizes[0]:6.3f}   at the decoder {sizes[1]:6.3f}")
 
 # %% [markdown]
-# Which of the four numbers should not be zero? Write the repaired loss, $-$ELBO of each example. The KL keeps its closed form.
+# Two of the four numbers are zero. Which of them should not be? Write the repaired loss, an estimate of $-$ELBO for each example, from one sample of $z$. The KL keeps its closed form.
 #
 # <details><summary>Hint 1</summary>The decoder learns, and the KL has its own way to the encoder. What lies between the decoder and the encoder?</details>
 # <details><summary>Hint 2</summary>Only the line that draws z has to change. Then add the two terms: one number for each example, summed over pixels and over latents.</details>
@@ -300,7 +302,7 @@ for name, term in [("rec", rec), ("kl", kl)]:
 
 # %% nbgrader={"grade": false, "grade_id": "repaired_loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def repaired_loss(x, encode, decode):
-    """−ELBO of each example, from one sample of z and the closed-form KL, in nats.
+    """An estimate of −ELBO for each example, from one sample of z and the closed-form KL, in nats.
 
     x (B, P), pixels in [0, 1]; encode: x -> mu (B, D), logvar (B, D); decode: z (B, D) -> logits (B, P). -> (B,)
     """
@@ -323,7 +325,7 @@ the_logvar = torch.tensor([[-0.4]], requires_grad=True)
 
 
 def answer_for_all(pictures):
-    return the_mean.expand(1_000, 20), the_logvar.expand(1_000, 20)
+    return the_mean.expand(len(pictures), 20), the_logvar.expand(len(pictures), 20)
 
 
 nodes, node_weights = np.polynomial.hermite_e.hermegauss(60)
@@ -345,8 +347,8 @@ assert abs(the_mean.grad.item() - slope_in_mu) < 0.06, "the gradient of mu, on a
 assert abs(the_logvar.grad.item() - slope_in_spread) < 0.06, "the gradient of logvar, on average"
 blind = repaired_loss(
     torch.full((5, 3), 0.3),
-    lambda pictures: (the_mean.expand(5, 2), the_logvar.expand(5, 2)),
-    lambda z: 0 * z[:, :1].expand(5, 3),
+    lambda pictures: (the_mean.expand(len(pictures), 2), the_logvar.expand(len(pictures), 2)),
+    lambda z: 0 * z[..., :1] + torch.zeros(3),
 )
 assert blind.shape == (5,), "one loss for each of five examples"
 assert (blind - 3 * np.log(2) - 2 * kl_at_these).abs().max() < 1e-4, (
@@ -367,7 +369,7 @@ assert (blind - 3 * np.log(2) - 2 * kl_at_these).abs().max() < 1e-4, (
 # === BEGIN MARK SCHEME ===
 # One point each:
 #
-# 1. The generator leaves no record, so the reconstruction term sends no gradient to the encoder, and only the KL trains it. The reason is deeper than a missing `rsample`: z jumps between 0 and 1, so its derivative with respect to p is zero or does not exist for given noise.
+# 1. No gradient passes the generator (PyTorch returns zeros for `torch.bernoulli(p)`, although `requires_grad` is True), so the reconstruction term sends no gradient to the encoder, and only the KL trains it. The reason is deeper than a missing `rsample`: z jumps between 0 and 1, so its derivative with respect to p is zero or does not exist for given noise.
 # 2. The score function works, since it differentiates log q and needs only values of f; the price is a larger variance (more samples, baselines, smaller steps). Summing over all codes exactly would need 2 to the power of 20 of them. A relaxation such as Gumbel-softmax, or straight-through, named with its bias, also earns the point.
 # 3. A baseline may depend on x, on the parameters, and on other samples, but not on the sample whose score it multiplies: then the score's mean of zero makes the baseline's part vanish on average. With the own value in it, the product no longer has mean zero and the estimate is biased (by the factor 1 − 1/K for the mean of K samples).
 # 4. One situation: f has no derivative (a game, a ranking, a program, a count of errors) or is known only by its values; f is piecewise constant, so that its derivative is zero almost everywhere; or f wiggles faster than σ, as the lesson's cos(kz), and the pathwise variance is the larger one.

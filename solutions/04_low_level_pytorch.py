@@ -37,7 +37,7 @@ from vae_course.checks import low_level_pytorch as check, progress
 # %% [markdown]
 # ## 1 · What an encoder contains
 #
-# *6 minutes · 2 points · warm-up; the deeper networks of later lessons are planned with the same count.*
+# *5 minutes · 2 points · warm-up; the deeper networks of later lessons are planned with the same count.*
 #
 # An encoder's convolutions are described by a list with one entry a layer: (channels out, kernel, stride, padding). Kernels are square and every layer has a bias; the image need not be square. Before anybody builds the network, two questions have answers: what size comes out of it, and how many parameters does it have?
 #
@@ -83,7 +83,7 @@ assert tuple(by_hand) == by_torch, "three layers, compared with torch.nn"
 # %% [markdown]
 # ## 2 · A decoder for any size
 #
-# *10 minutes · 3 points · needed again where images are not 28×28.*
+# *9 minutes · 3 points · needed again where images are not 28×28.*
 #
 # The lesson's decoder doubles its sides twice, because 7, 14, 28 happens to fit. An encoder of the same kind takes a picture of 7×10 pixels to 4×5 and then to 2×3, and the way back must be told those sizes: $2n - 1$ is what a transposed convolution with kernel 3, stride 2 and padding 1 makes of a side $n$, and the output padding, 0 or 1, supplies what is missing. It can differ from layer to layer, and between height and width.
 #
@@ -97,9 +97,10 @@ assert tuple(by_hand) == by_torch, "three layers, compared with torch.nn"
 def decode_to_size(params, z, sizes):
     """Logits of an image of any size: linear, ReLU, transposed convolution, ReLU, transposed convolution.
 
-    params: "dec", "deconv1", "deconv2", each with ".weight" and ".bias", shaped as in lesson 04;
-    z: (B, D); sizes: (height, width) of the first map, after deconv1, after deconv2.
-    Both transposed convolutions have kernel 3, stride 2, padding 1 -> (B, C, *sizes[2]).
+    params: "dec", "deconv1", "deconv2", each with ".weight" and ".bias"; weights (out, in) for the
+    linear layer, (in, out, 3, 3) for the others, which have stride 2 and padding 1; z: (B, D);
+    sizes: three pairs (height, width), of the first map, after deconv1 and after deconv2,
+    for example [(2, 3), (4, 5), (7, 10)] -> (B, C, *sizes[2]).
     """
     ### BEGIN SOLUTION
     h = F.relu(F.linear(z, params["dec.weight"], params["dec.bias"]))
@@ -145,13 +146,13 @@ assert all(value.grad.abs().sum() > 0 for value in their_params.values()), "a gr
 # %% [markdown]
 # ## 3 · A calibrated Gaussian
 #
-# *8 minutes · 3 points · the likelihood to choose when pixels are measured values.*
+# *7 minutes · 3 points · the likelihood to choose when pixels are measured values.*
 #
 # The decoder has answered with a mean for each pixel. One variance for the whole batch goes with it, and the best one is the mean squared error. Return $-\log p(x \mid z)$ of each image at that variance:
 #
 # $$-\log p(x \mid z) = \sum_i \Big[\frac{(x_i - m_i)^2}{2\sigma^2} + \tfrac12\log(2\pi\sigma^2)\Big], \qquad \sigma^2 = \text{the mean of } (x - m)^2 \text{ over all values of the batch.}$$
 #
-# Gradients must reach the mean image. Whether they also pass through $\sigma^2$ is up to you: at its best value the derivative with respect to it is zero, so the batch's sum has the same gradient either way. (The result may be negative: a density can be larger than 1.)
+# Gradients must reach `mean`, the decoder's answer. Whether they also pass through $\sigma^2$ is up to you: at its best value the derivative with respect to it is zero, so the batch's sum has the same gradient either way. (The result may be negative: a density can be larger than 1.)
 #
 # <details><summary>Hint 1</summary>Two averages and sums over different things: σ² looks at all values of all images, the result keeps the images apart.</details>
 # <details><summary>Hint 2</summary>The squared errors have shape (B, C, H, W): <code>.mean()</code> of all of them is σ². Every value of an image has its own log term, so sum over dims 1, 2 and 3 after adding it.</details>
@@ -187,26 +188,29 @@ ten_times = calibrated_rec(10 * pictures, 10 * guesses)
 assert torch.allclose(ten_times, nats + 30 * math.log(10), rtol=1e-4), "pixels in other units"
 nats.sum().backward()
 pull = (guesses.detach() - pictures) / average_error
-assert torch.allclose(guesses.grad, pull, rtol=1e-3, atol=1e-4), "the gradient of the mean image"
+assert torch.allclose(guesses.grad, pull, rtol=1e-3, atol=1e-4), "the gradient with respect to mean"
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 4 · The β that a loss hides
 #
-# *8 minutes · 3 points · every β reported in a paper or program asks for this translation.*
+# *7 minutes · 3 points · every β reported in a paper or program asks for this translation.*
 #
-# The lesson measured the β of published losses. Here you write it down. A loss has two terms, each for one image: a factor times the sum or the mean of the squared errors $(x_i - m_i)^2$ over the image's values, and a factor times the sum or the mean of the KL over the latents. Return its β relative to the −ELBO of a Gaussian decoder of variance 1, $\tfrac12\lVert x - m\rVert^2 + \mathrm{KL}$, and the standard deviation σ of the decoder for which the loss *is* a −ELBO, up to a factor and a constant.
+# The lesson measured the β of published losses. Here you write it down. A loss has two terms, each for one image: a factor times the sum or the mean of the squared errors $(x_i - m_i)^2$ over the image's values, and a factor times the sum or the mean of the KL over the latents. Return its β relative to the −ELBO of a Gaussian decoder of variance 1, $\tfrac12\lVert x - m\rVert^2 + \mathrm{KL}$ up to a constant, and the standard deviation σ of the decoder for which the loss *is* a −ELBO, up to a factor and a constant. For a loss that averages the squared errors over the pixels and weighs the KL's mean over 5 latents by 0.1, `rec` is `(1, "mean")` and `kl` is `(0.1, "mean")`.
+#
+# (The lesson's `effective_beta` measures a program's terms by their gradients; this one works from factors and reductions alone.)
 #
 # <details><summary>Hint 1</summary>A mean is a sum divided by the number of values: an image has C · H · W. By how much is each term larger or smaller than the one of the reference?</details>
-# <details><summary>Hint 2</summary>Divide the whole loss by the weight of ½‖x − m‖² in it: what then stands before the KL is β. A weight a before the full squared error is a weight 2a before half of it. And β = σ².</details>
+# <details><summary>Hint 2</summary>Divide the whole loss by the weight of ½‖x − m‖² in it: what then stands before the KL is β. A weight a before the full squared error is a weight 2a before half of it. For σ, write down the −ELBO of a decoder with standard deviation σ: which factor turns its squared error into the reference's?</details>
 
 
-# %% nbgrader={"grade": false, "grade_id": "effective_beta", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def effective_beta(rec, kl, shape, latents):
+# %% nbgrader={"grade": false, "grade_id": "hidden_beta", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def hidden_beta(rec, kl, shape, latents):
     """β of a loss, relative to ½ summed squared error + KL, and the decoder's σ that it implies.
 
     rec, kl: (factor, "sum" or "mean"), for the squared errors and for the KL;
-    shape: (C, H, W); latents: D -> beta, sigma: two numbers, sigma in the pixels that the loss sees.
+    shape: (C, H, W); latents: D -> beta, sigma: two numbers,
+    sigma in the units in which the loss sees the pixels.
     """
     ### BEGIN SOLUTION
     rec_factor, rec_reduction = rec
@@ -218,8 +222,8 @@ def effective_beta(rec, kl, shape, latents):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "check-effective_beta", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check.effective_beta(effective_beta)
+# %% nbgrader={"grade": true, "grade_id": "check-hidden_beta", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check.hidden_beta(hidden_beta)
 ### BEGIN HIDDEN TESTS
 gray, colour = (1, 28, 28), (3, 64, 64)
 for rec_term, kl_term, picture, latent_count, known_beta in (
@@ -231,7 +235,7 @@ for rec_term, kl_term, picture, latent_count, known_beta in (
     ((1.0, "sum"), (1.0, "sum"), colour, 32, 0.5),
     ((0.5, "sum"), (1.0, "sum"), gray, 20, 1.0),
 ):
-    found_beta, found_sigma = effective_beta(rec_term, kl_term, picture, latent_count)
+    found_beta, found_sigma = hidden_beta(rec_term, kl_term, picture, latent_count)
     assert abs(found_beta / known_beta - 1) < 1e-6, f"the loss with β = {known_beta}"
     assert abs(found_sigma**2 / known_beta - 1) < 1e-6, f"σ at β = {known_beta}"
 ### END HIDDEN TESTS
@@ -239,9 +243,9 @@ for rec_term, kl_term, picture, latent_count, known_beta in (
 # %% [markdown]
 # ## 5 · Spot the bug: one name, two meanings
 #
-# *6 minutes · 3 points.*
+# *5 minutes · 3 points · every encoder of the course returns `logvar`.*
 #
-# This fault has been published, too. The encoder's second output is called `logvar`, and one of the two lines below reads it as something else. Nothing crashes, and training goes on; the KL simply belongs to another Gaussian than the samples do. The cell chooses the output so that the samples have $\sigma = 0.1$, and prints what is charged for them. Run it, then write the repaired function.
+# This fault is easily made. The encoder's second output is called `logvar`, and one of the two lines below reads it as something else. Nothing crashes, and training goes on; the KL simply belongs to another Gaussian than the samples do. The cell chooses the output so that the samples have $\sigma = 0.1$, and prints what is charged for them. Run it, then write the repaired function.
 
 
 # %%
@@ -296,7 +300,7 @@ assert torch.allclose(learned_logvar.grad, 0.5 * math.exp(0.3) * fixed_noise), "
 #
 # *7 minutes · 3 points · every training loop of the course consists of such steps.*
 #
-# In the lesson Adam moved the parameters. Take the step yourself, with plain gradient descent: forward, zero-grad, backward, step. `params` is a dictionary of tensors that require a gradient, and `loss_function(params)` returns one loss for each image of a batch that it already holds. Move every tensor, in place, by −`lr` times the gradient of the batch's *mean* loss, so that the step does not grow with the batch. Return that mean loss as a plain number, as it was before the step, for the curve. The function will be called again and again with the same dictionary.
+# In the lesson Adam moved the parameters. Take the step yourself, with plain gradient descent: forward, zero-grad, backward, step. `params` is a dictionary of tensors that require a gradient, and `loss_function(params)` returns one loss for each image of a batch that it already holds. Move every tensor, in place, by −`lr` times the gradient of the batch's *mean* loss, so that the step does not grow with the batch. Return that mean loss as a plain number, as it was before the step, for the curve. The function will be called again and again with the same dictionary, and a tensor may come to the first call with a `.grad` that somebody else left there.
 #
 # <details><summary>Hint 1</summary><code>backward</code> adds to <code>.grad</code>; a tensor that has had no gradient yet has <code>.grad = None</code>. And autograd does not allow a recorded in-place change of a parameter.</details>
 # <details><summary>Hint 2</summary>Set each <code>.grad</code> to None, call <code>backward</code> on the mean, then change the tensors with <code>-=</code> under <code>torch.no_grad()</code>. <code>.item()</code> turns a tensor with one value into a number.</details>
@@ -348,7 +352,7 @@ assert abs(in_two_bowls["w"].item() - (1.5 + 3.5 * 0.8)) < 1e-5, "every image tw
 # %% [markdown]
 # ## 7 · Your own VAE
 #
-# *15 minutes · 5 points, marked by hand · the way of working in all later lessons: predict, change one thing, measure.*
+# *20 minutes · 5 points, marked by hand · the way of working in all later lessons: predict, change one thing, measure.*
 #
 # Train a VAE that differs from a baseline in one thing, and find out what that changes. The baseline has 20 latents, the Bernoulli likelihood and β = 1. Three suggestions:
 #
@@ -378,7 +382,7 @@ def trained(z_dim=20, log_likelihood=losses.bernoulli_log_likelihood, beta=1.0):
     history = training.fit(
         model,
         train_x,
-        epochs=runtime.steps(6, 1),
+        epochs=runtime.steps(4, 1),
         lr=2e-3,
         test=test_x,
         loss=lambda model, x: losses.negative_elbo(

@@ -223,6 +223,17 @@ def log_of_the_ratio_flipped(mu, logvar, prior_mu, prior_logvar):
     return 0.5 * (np.log(v / w) + (v + (mu - prior_mu) ** 2) / w - 1).sum(1)
 
 
+@between.names("prior's mean left out")
+def around_zero(mu, logvar, prior_mu, prior_logvar):
+    v, w = np.exp(logvar), np.exp(prior_logvar)
+    return 0.5 * (np.log(w / v) + (v + mu**2) / w - 1).sum(1)
+
+
+@between.names("prior's variance left out")
+def unit_prior(mu, logvar, prior_mu, prior_logvar):
+    return 0.5 * (np.exp(logvar) + (mu - prior_mu) ** 2 - 1 - logvar).sum(1)
+
+
 linear = Bench(elbo.posterior)
 
 
@@ -302,6 +313,12 @@ def no_noise(x, W, b, var):
 def covariance_first(x, W, b, var):
     mean, covariance = by_inverse(x, W, b, var)
     return covariance, mean
+
+
+@linear.names("covariance without σ²")
+def tipping_without_var(x, W, b, var):
+    M = W.T @ W + var * np.eye(W.shape[1])
+    return np.linalg.solve(M, W.T @ (x - b)), np.linalg.inv(M)
 
 
 @linear.rejects("wrong type or shape")
@@ -408,6 +425,17 @@ def averaged_over_latents(log_joint, mu, logvar, eps):
     return (log_joint(z) + 0.5 * (np.log(2 * np.pi) + logvar + eps**2).mean(axis=-1)).mean(axis=0)
 
 
+@samples.names("sign flipped")
+def minus_elbo(log_joint, mu, logvar, eps):
+    return -all_at_once(log_joint, mu, logvar, eps)
+
+
+@samples.names("log q at the mean")
+def density_of_the_mean(log_joint, mu, logvar, eps):
+    z = mu + np.exp(logvar / 2) * eps
+    return log_joint(z).mean(0) + 0.5 * (np.log(2 * np.pi) + logvar).sum(-1)
+
+
 repaired = Bench(elbo.repaired_loss)
 
 
@@ -471,3 +499,13 @@ def doubled(rec, mu, logvar):
 @repaired.rejects("wrong")
 def absolute_value(rec, mu, logvar):
     return rec + np.abs(0.5 * (1 + logvar - mu**2 - np.exp(logvar)).sum(axis=1)) * 1.01
+
+
+@repaired.names("rec left out")
+def kl_alone(rec, mu, logvar):
+    return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+
+@repaired.names("log σ taken for log σ²")
+def squared_sigma(rec, mu, logvar):
+    return rec + 0.5 * (mu**2 + np.exp(logvar) ** 2 - 1 - 2 * logvar).sum(axis=1)

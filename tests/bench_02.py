@@ -674,13 +674,13 @@ def pixel_by_pixel(logits, x):
     return np.array([sum(map(cost, a.ravel(), v.ravel())) for a, v in zip(logits, x, strict=True)])
 
 
-@repaired.names("the logarithm of 0")
+@repaired.names("not finite for a sure decoder")
 def from_probabilities(logits, x):
     m = 1 / (1 + np.exp(-logits))
     return -(x * np.log(m) + (1 - x) * np.log(1 - m)).sum(axis=(1, 2, 3))
 
 
-@repaired.names("the logarithm of 0")
+@repaired.names("not finite for a sure decoder")
 def log_only_where_needed(logits, x):
     m = 1 / (1 + np.exp(-logits))
     costs = np.where(x == 1, -np.log(m), np.where(x == 0, -np.log(1 - m), logaddexp_per_pixel(logits, x)))
@@ -882,10 +882,44 @@ def first_sample(encode, decode, x, eps):
     return at_once(encode, decode, x, eps[:1])
 
 
+@forward.names("unstable for a sure decoder")
+def log_of_the_sigmoid(encode, decode, x, eps):
+    mu, logvar = encode(x)
+    m = 1 / (1 + np.exp(-decode(mu + np.exp(logvar / 2) * eps)))
+    rec = -(x * np.log(m) + (1 - x) * np.log(1 - m)).sum(axis=-1).mean(axis=0)
+    kl = gaussian_kl(mu, logvar)
+    return rec + kl, rec, kl
+
+
+@forward.names("unstable for a sure decoder")
+def exponential_of_the_logit(encode, decode, x, eps):
+    mu, logvar = encode(x)
+    logits = decode(mu + np.exp(logvar / 2) * eps)
+    rec = (np.log(1 + np.exp(logits)) - x * logits).sum(axis=-1).mean(axis=0)
+    kl = gaussian_kl(mu, logvar)
+    return rec + kl, rec, kl
+
+
+@forward.names("sign of rec flipped")
+def plus_log_likelihood(encode, decode, x, eps):
+    mu, logvar = encode(x)
+    rec = -coins(decode(mu + np.exp(logvar / 2) * eps), x).mean(axis=0)
+    kl = gaussian_kl(mu, logvar)
+    return rec + kl, rec, kl
+
+
+@forward.names("factor ½ missing in the KL")
+def kl_without_half(encode, decode, x, eps):
+    mu, logvar = encode(x)
+    rec = coins(decode(mu + np.exp(logvar / 2) * eps), x).mean(axis=0)
+    kl = (mu**2 + np.exp(logvar) - logvar - 1).sum(axis=1)
+    return rec + kl, rec, kl
+
+
 @forward.names("logarithm of the average")
 def likelihoods_averaged(encode, decode, x, eps):
     mu, logvar = encode(x)
-    rec = -np.log(np.exp(-coins(decode(mu + np.exp(logvar / 2) * eps), x)).mean(axis=0))
+    rec = np.log(len(eps)) - np.logaddexp.reduce(-coins(decode(mu + np.exp(logvar / 2) * eps), x), axis=0)
     kl = gaussian_kl(mu, logvar)
     return rec + kl, rec, kl
 

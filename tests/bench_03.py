@@ -193,14 +193,50 @@ def no_mean(mu, logvar):
     return torch.randn_like(mu) * torch.exp(0.5 * logvar)
 
 
-@sampler.names("σ is 1")
+@sampler.names("the same σ everywhere")
 def unit_sigma(mu, logvar):
     return mu + torch.randn_like(logvar)
 
 
-@sampler.names("σ is 1")
+@sampler.names("the same σ everywhere")
 def zero_times_logvar(mu, logvar):
     return Normal(mu, torch.exp(0 * logvar)).rsample()
+
+
+@sampler.names("the same σ everywhere")
+def sigma_absent_and_shared(mu, logvar):
+    return mu + torch.randn(mu.shape[0], 1)
+
+
+@sampler.names("the same σ everywhere")
+def sigma_absent_and_shared_over_the_batch(mu, logvar):
+    return mu + torch.randn(mu.shape[1])
+
+
+@sampler.names("the same σ everywhere")
+def a_constant_width(mu, logvar):
+    return mu + 0.1 * torch.randn_like(mu)
+
+
+@sampler.names("the same σ everywhere")
+def averaged_sigma(mu, logvar):
+    std = torch.exp(0.5 * logvar)
+    return mu + std.mean() * torch.randn_like(std)
+
+
+@sampler.names("no gradient to σ")
+def sigma_absent_one_number(mu, logvar):
+    return mu + torch.randn(1)
+
+
+@sampler.names("no gradient to σ")
+def wrong_width_without_gradient(mu, logvar):
+    return mu + torch.randn_like(mu) * logvar.detach().exp()
+
+
+@sampler.names("no gradient to μ")
+def twice_a_detached_mu(mu, logvar):
+    return 2 * mu.detach() + torch.randn_like(mu) * (0.5 * logvar).exp()
 
 
 @sampler.names("the same noise at each call")
@@ -460,6 +496,11 @@ def softplus(mu, logvar):
 
 
 @sampler.rejects("wrong")
+def clamped_sigma(mu, logvar):
+    return mu + torch.exp(0.5 * logvar).clamp(0.5, 1.5) * torch.randn_like(mu)
+
+
+@sampler.rejects("wrong")
 def mu_twice(mu, logvar):
     return 2 * mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
 
@@ -547,6 +588,16 @@ def times_q(f, logits, z):
     p = probability(logits)
     q = np.prod(np.where(z == 1, p, 1 - p), axis=1)
     return (q * f(z))[:, None] * (z - p)
+
+
+@score.names("the term of z = 0 forgotten")
+def only_where_z_is_one(f, logits, z):
+    return f(z)[:, None] * z * (1 - probability(logits))
+
+
+@score.names("divided by N")
+def share_of_the_average(f, logits, z):
+    return f(z)[:, None] * (z - probability(logits)) / z.shape[0]
 
 
 @score.names("averaged over samples")
@@ -925,7 +976,24 @@ def per_latent(mu, logvar, prior_mu, prior_logvar):
     return tuple(each.sum(0) for each in term_by_term(mu, logvar, prior_mu, prior_logvar))
 
 
-@slopes.rejects("wrong")
+@slopes.names("sign of the first flipped")
+def prior_mean_minus_mu(mu, logvar, prior_mu, prior_logvar):
+    w = np.exp(prior_logvar)
+    return (prior_mu - mu) / w, 0.5 * np.exp(logvar) / w - 0.5
+
+
+@slopes.names("prior_logvar not exponentiated")
+def logarithm_as_variance(mu, logvar, prior_mu, prior_logvar):
+    return (mu - prior_mu) / prior_logvar, 0.5 * np.exp(logvar) / prior_logvar - 0.5
+
+
+@slopes.names("squared distance kept in the second")
+def whole_fraction(mu, logvar, prior_mu, prior_logvar):
+    w = np.exp(prior_logvar)
+    return (mu - prior_mu) / w, 0.5 * ((np.exp(logvar) + (mu - prior_mu) ** 2) / w - 1)
+
+
+@slopes.names("the prior's variance missing in the second")
 def variance_in_the_first_only(mu, logvar, prior_mu, prior_logvar):
     return (mu - prior_mu) / np.exp(prior_logvar), 0.5 * (np.exp(logvar) - 1)
 
@@ -988,6 +1056,131 @@ def three_samples(x, encode, decode):
 def model_asked_twice(x, encode, decode):
     rec = cross_entropy(decode(drawn(*encode(x))).double(), x.double())
     return rec + kl_of(*encode(x))
+
+
+def loss_of_part(part, encode, decode):
+    mu, logvar = encode(part)
+    return cross_entropy(decode(drawn(mu, logvar)), part) + kl_of(mu, logvar)
+
+
+@repaired.accepts
+def over_parts(x, encode, decode):
+    return torch.cat([loss_of_part(part, encode, decode) for part in x.split(2)])
+
+
+@repaired.accepts
+def over_examples(x, encode, decode):
+    return torch.cat([loss_of_part(x[i : i + 1], encode, decode) for i in range(len(x))])
+
+
+@repaired.accepts
+def over_rows_backwards(x, encode, decode):
+    losses_of_rows = [loss_of_part(row[None], encode, decode) for row in x.flip(0)]
+    return torch.cat(losses_of_rows[::-1])
+
+
+@repaired.accepts
+def decoded_one_at_a_time(x, encode, decode):
+    mu, logvar = encode(x)
+    z = drawn(mu, logvar)
+    logits = torch.stack([decode(z[i : i + 1])[0] for i in range(len(z))])
+    return cross_entropy(logits, x) + kl_of(mu, logvar)
+
+
+@repaired.accepts
+def watched(x, encode, decode):
+    mu, logvar = encode(x)
+    with torch.no_grad():
+        print(cross_entropy(decode(mu), x).mean())
+    loss = cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+    with torch.no_grad():
+        print(decode(torch.zeros(3, mu.shape[1])).shape)
+    return loss
+
+
+@repaired.accepts
+def watched_with_a_record(x, encode, decode):
+    mu, logvar = encode(x)
+    at_the_mean = cross_entropy(decode(mu), x)
+    print(at_the_mean.mean())
+    return cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+
+
+@repaired.accepts
+def samples_at_once(x, encode, decode):
+    mu, logvar = encode(x)
+    z = Normal(mu, (0.5 * logvar).exp()).rsample((2,))  # (2, B, D)
+    logits = decode(z)
+    rec = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
+    return rec.mean(0) + kl_of(mu, logvar)
+
+
+@repaired.names("no gradient")
+def encoder_without_gradient(x, encode, decode):
+    with torch.no_grad():
+        mu, logvar = encode(x)
+    return cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+
+
+@repaired.names("no gradient")
+def encoder_anew(x, encode, decode):
+    mu, logvar = (each.detach().requires_grad_() for each in encode(x))
+    return cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+
+
+@repaired.names("KL detached")
+def encoder_without_gradient_in_the_kl(x, encode, decode):
+    with torch.no_grad():
+        kl = kl_of(*encode(x))
+    return cross_entropy(decode(drawn(*encode(x))), x) + kl
+
+
+@repaired.names("encoder sees something else")
+def encoder_of_nothing(x, encode, decode):
+    mu, logvar = encode(torch.zeros_like(x))
+    return cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+
+
+@repaired.names("encoder sees something else")
+def encoder_of_black_and_white(x, encode, decode):
+    mu, logvar = encode(x > 0.5)
+    return cross_entropy(decode(drawn(mu, logvar)), x) + kl_of(mu, logvar)
+
+
+@repaired.names("encoder sees something else")
+def encoder_of_parts_of_the_negative(x, encode, decode):
+    rows = []
+    for i in range(len(x)):
+        mu, logvar = encode(1 - x[i : i + 1])
+        rows.append(cross_entropy(decode(drawn(mu, logvar)), x[i : i + 1]) + kl_of(mu, logvar))
+    return torch.cat(rows)
+
+
+@repaired.names("decoder without a record")
+def decoder_without_gradient(x, encode, decode):
+    mu, logvar = encode(x)
+    z = drawn(mu, logvar)
+    with torch.no_grad():
+        logits = decode(z)
+    return cross_entropy(logits, x) + kl_of(mu, logvar)
+
+
+@repaired.names("no gradient")
+def parts_not_repaired(x, encode, decode):
+    rows = []
+    for part in x.split(2):
+        mu, logvar = encode(part)
+        rows.append(cross_entropy(decode(torch.normal(mu, (0.5 * logvar).exp())), part) + kl_of(mu, logvar))
+    return torch.cat(rows)
+
+
+@repaired.names("returns μ")
+def decoded_means_in_parts(x, encode, decode):
+    rows = []
+    for part in x.split(3):
+        mu, logvar = encode(part)
+        rows.append(cross_entropy(decode(mu), part) + kl_of(mu, logvar))
+    return torch.cat(rows)
 
 
 @repaired.names("no gradient")

@@ -67,6 +67,16 @@ def recursively(shape, layers):
     return *sizes, deeper + torch.Size((out, shape[0], k, k)).numel() + out
 
 
+@budget.accepts
+def in_one_array(shape, layers):
+    return np.array(by_formula(shape, layers))
+
+
+@budget.accepts
+def in_one_tensor(shape, layers):
+    return torch.tensor(by_formula(shape, layers))
+
+
 @budget.names("biases left out")
 def weights_only(shape, layers):
     c, h, w = shape
@@ -108,6 +118,41 @@ def assigned_not_added(shape, layers):
         n = out * c * k * k + out
         c, h, w = out, (h + 2 * p - k) // s + 1, (w + 2 * p - k) // s + 1
     return c, h, w, n
+
+
+@budget.names("channels replaced too early")
+def channels_first_then_count(shape, layers):
+    c, h, w = shape
+    n = 0
+    for out, k, s, p in layers:
+        c, h, w = out, (h + 2 * p - k) // s + 1, (w + 2 * p - k) // s + 1
+        n += out * c * k * k + out
+    return c, h, w, n
+
+
+@budget.names("only the first layer")
+def returned_too_early(shape, layers):
+    c, h, w = shape
+    for out, k, s, p in layers:
+        return out, (h + 2 * p - k) // s + 1, (w + 2 * p - k) // s + 1, out * c * k * k + out
+
+
+def with_biases(shape, layers, bias):
+    n, c = 0, shape[0]
+    for out, k, _, _ in layers:
+        n += out * c * k * k + bias(c)
+        c = out
+    return *by_formula(shape, layers)[:3], n
+
+
+@budget.names("a bias for each input channel")
+def bias_of_the_channels_in(shape, layers):
+    return with_biases(shape, layers, lambda channels: channels)
+
+
+@budget.names("one bias for each layer")
+def one_bias_a_layer(shape, layers):
+    return np.array(with_biases(shape, layers, lambda channels: 1))
 
 
 def chained(shape, layers, side):
@@ -244,7 +289,7 @@ def image_by_image(params, z, sizes):
 
 
 def variant(
-    params, z, sizes, relus=(True, True), last=None, extra=None, linear_bias=True, biases=True, shape=None, order=None
+    params, z, sizes, relus=(True, True), last=None, extra=None, linear_bias=True, biases=(1, 2), shape=None, order=None
 ):
     h = F.linear(z, params["dec.weight"], params["dec.bias"] if linear_bias else None)
     h = F.relu(h) if relus[0] else h
@@ -253,7 +298,7 @@ def variant(
     h = h.permute(order) if order else h
     for i in (1, 2):
         pad = missing(h.shape[2:], sizes[i]) if extra is None else extra
-        bias = params[f"deconv{i}.bias"] if biases else None
+        bias = params[f"deconv{i}.bias"] if i in biases else None
         h = F.conv_transpose2d(h, params[f"deconv{i}.weight"], bias, stride=2, padding=1, output_padding=pad)
         h = F.relu(h) if i == 1 and relus[1] else h
     return last(h) if last else h
@@ -322,7 +367,7 @@ def transposed_maps(params, z, sizes):
 
 @decoder.names("biases left out")
 def weights_alone(params, z, sizes):
-    return variant(params, z, sizes, linear_bias=False, biases=False)
+    return variant(params, z, sizes, linear_bias=False, biases=())
 
 
 @decoder.names("the linear layer's bias left out")
@@ -332,7 +377,17 @@ def no_linear_bias(params, z, sizes):
 
 @decoder.names("the transposed layers' biases left out")
 def no_deconv_biases(params, z, sizes):
-    return variant(params, z, sizes, biases=False)
+    return variant(params, z, sizes, biases=())
+
+
+@decoder.names("deconv1's bias left out")
+def no_first_deconv_bias(params, z, sizes):
+    return variant(params, z, sizes, biases=(2,))
+
+
+@decoder.names("deconv2's bias left out")
+def no_second_deconv_bias(params, z, sizes):
+    return variant(params, z, sizes, biases=(1,))
 
 
 @decoder.names("gradient cut off")
@@ -413,6 +468,16 @@ def variance_of_each_pixel(x, mean):
     return gaussian(x, mean, ((x - mean) ** 2).mean(0, keepdim=True))
 
 
+@rec.names("a variance for each channel")
+def variance_of_each_channel(x, mean):
+    return gaussian(x, mean, ((x - mean) ** 2).mean((0, 2, 3), keepdim=True))
+
+
+@rec.names("σ² taken for σ")
+def variance_as_scale(x, mean):
+    return -Normal(mean, F.mse_loss(mean, x)).log_prob(x).sum((1, 2, 3))
+
+
 @rec.names("σ taken for σ²")
 def root_of_mse(x, mean):
     return gaussian(x, mean, F.mse_loss(mean, x) ** 0.5)
@@ -431,6 +496,11 @@ def sse_as_variance(x, mean):
 @rec.names("variance about the mean error")
 def torch_var(x, mean):
     return gaussian(x, mean, torch.var(x - mean))
+
+
+@rec.names("variance about the mean error")
+def torch_var_without_correction(x, mean):
+    return gaussian(x, mean, (x - mean).var(unbiased=False))
 
 
 @rec.names("the log term left out")
@@ -467,6 +537,12 @@ def no_halves(x, mean):
 def no_half_in_the_exponent(x, mean):
     var = F.mse_loss(mean, x)
     return ((x - mean) ** 2 / var + 0.5 * torch.log(2 * math.pi * var)).sum((1, 2, 3))
+
+
+@rec.names("factor ½ missing before the logarithm")
+def no_half_before_the_log(x, mean):
+    var = F.mse_loss(mean, x)
+    return ((x - mean) ** 2 / (2 * var) + torch.log(2 * math.pi * var)).sum((1, 2, 3))
 
 
 @rec.names("2π left out")
@@ -507,7 +583,7 @@ def plus_for_minus(x, mean):
     return ((x - mean) ** 2 / (2 * var) - 0.5 * torch.log(2 * math.pi * var)).sum((1, 2, 3))
 
 
-weight = Bench(sheet.effective_beta)
+weight = Bench(sheet.hidden_beta)
 
 
 @weight.accepts
@@ -553,6 +629,18 @@ def in_tensors(rec, kl, shape, latents):
     a = a / torch.Size(shape).numel() if rec[1] == "mean" else a
     b = b / latents if kl[1] == "mean" else b
     return b / a / 2, (b / a / 2).sqrt()
+
+
+@weight.accepts
+def in_one_numpy_array(rec, kl, shape, latents):
+    a = rec[0] / math.prod(shape) if rec[1] == "mean" else rec[0]
+    b = kl[0] / latents if kl[1] == "mean" else kl[0]
+    return np.array([b / a / 2, (b / a / 2) ** 0.5])
+
+
+@weight.accepts
+def in_one_torch_tensor(rec, kl, shape, latents):
+    return torch.stack(in_tensors(rec, kl, shape, latents))
 
 
 def counted(rec, kl, shape, latents, two=2.0):
@@ -656,6 +744,16 @@ def halved_again(rec, kl, shape, latents):
 def sigma_first(rec, kl, shape, latents):
     beta = counted(rec, kl, shape, latents)
     return beta**0.5, beta
+
+
+@weight.names("σ² returned for σ")
+def variance_in_an_array(rec, kl, shape, latents):
+    return np.full(2, counted(rec, kl, shape, latents))
+
+
+@weight.rejects("wrong type or shape")
+def three_in_an_array(rec, kl, shape, latents):
+    return np.full(3, counted(rec, kl, shape, latents))
 
 
 @weight.rejects("wrong type or shape")
@@ -837,13 +935,15 @@ def with_torchs_optimiser(params, loss_function, lr, optimizer=torch.optim.SGD):
 
 @step.accepts
 @torch.no_grad()
-def zeroed_afterwards(params, loss_function, lr):
+def zeroed_in_place(params, loss_function, lr):
+    for p in params.values():
+        if p.grad is not None:
+            p.grad.zero_()
     with torch.enable_grad():
         per_image = loss_function(params)
         (per_image.sum() / len(per_image)).backward()
     for p in params.values():
         p.copy_(p - lr * p.grad)
-        p.grad.zero_()
     return per_image.mean().numpy()
 
 
@@ -871,6 +971,17 @@ def never_zeroed(params, loss_function, lr):
     return loss.item()
 
 
+@step.names("zeroed only after the step")
+def zeroed_afterwards(params, loss_function, lr):
+    loss = loss_function(params).mean()
+    loss.backward()
+    with torch.no_grad():
+        for p in params.values():
+            p -= lr * p.grad
+            p.grad.zero_()
+    return loss.item()
+
+
 def plain_step(params, loss, size):
     for p in params.values():
         p.grad = None
@@ -891,6 +1002,42 @@ def summed(params, loss_function, lr):
     per_image = loss_function(params)
     plain_step(params, per_image.sum(), -lr)
     return per_image.mean().item()
+
+
+@step.names("summed over the batch")
+def summed_and_returned(params, loss_function, lr):
+    return plain_step(params, loss_function(params).sum(), -lr)
+
+
+@step.names("summed over the batch, and not zeroed")
+def summed_and_never_zeroed(params, loss_function, lr):
+    loss = loss_function(params).sum()
+    loss.backward()
+    with torch.no_grad():
+        for p in params.values():
+            p -= lr * p.grad
+    return loss.item()
+
+
+@step.names("summed over the batch, and not zeroed")
+def summed_for_the_step_and_never_zeroed(params, loss_function, lr):
+    per_image = loss_function(params)
+    per_image.sum().backward()
+    with torch.no_grad():
+        for p in params.values():
+            p -= lr * p.grad
+    return per_image.mean().item()
+
+
+@step.names("summed over the batch, and not zeroed")
+def summed_and_zeroed_afterwards(params, loss_function, lr):
+    loss = loss_function(params).sum()
+    loss.backward()
+    with torch.no_grad():
+        for p in params.values():
+            p -= lr * p.grad
+            p.grad = None
+    return loss.item()
 
 
 @step.names("divided by the batch twice")
@@ -927,6 +1074,18 @@ def zeroed_too_late(params, loss_function, lr):
 
 @step.names("one parameter only")
 def returns_inside_the_loop(params, loss_function, lr):
+    loss = loss_function(params).mean()
+    for p in params.values():
+        p.grad = None
+    loss.backward()
+    with torch.no_grad():
+        for p in params.values():
+            p -= lr * p.grad
+            return loss.item()
+
+
+@step.names("one parameter only")
+def returns_inside_the_loop_that_zeroes_last(params, loss_function, lr):
     loss = loss_function(params).mean()
     loss.backward()
     with torch.no_grad():

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vae_course.checks.answer import Answer
 from vae_course.checks.check import check
-from vae_course.checks.formula import Mistake, examine_formula
+from vae_course.checks.formula import Mistake, examine_formula, not_finite
 
 Array = NDArray[Any]
 
@@ -28,8 +28,9 @@ def mixture(x: Array, weights: Array, means: Array, stds: Array) -> Array:
 MIXTURE_MISTAKES = (
     Mistake(
         "the density underflows",
-        "Far from every component each density is 0 in the computer, and log 0 is −inf. Add up with log-sum-exp.",
-        when=lambda got, want: any(np.isneginf(g).any() for g in got if np.shape(g)),
+        "Far from every component each density is 0 in the computer, and log 0 is −inf. "
+        "Add up with log-sum-exp, the largest term taken out for each x.",
+        when=not_finite,
     ),
     Mistake(
         "weights left out",
@@ -85,7 +86,7 @@ MIXTURE_MISTAKES = (
 def mixture_log_density(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = []
-    for K, x in ((3, rng.normal(size=7)), (1, rng.normal(size=2)), (2, np.array([0.3, -70.0, 90.0]))):
+    for K, x in ((3, rng.normal(size=7)), (1, rng.normal(size=2)), (2, np.array([0.3, -1000.0, 900.0]))):
         weights = rng.dirichlet(np.ones(K) * 3)
         cases.append((x, weights, rng.normal(size=K), 0.5 + rng.random(K)))
     examine_formula(answer, cases, mixture, MIXTURE_MISTAKES, "one log-density for each x")
@@ -153,6 +154,16 @@ KL_MISTAKES = (
         "prior taken as N(0, I)",
         "Here the prior has its own mean and variance: use `prior_mu` and `prior_logvar`.",
         lambda mu, logvar, prior_mu, prior_logvar: kl(mu, logvar, 0 * prior_mu, 0 * prior_logvar),
+    ),
+    Mistake(
+        "prior's mean left out",
+        "The prior need not lie around 0: what counts is the distance of μ from `prior_mu`.",
+        lambda mu, logvar, prior_mu, prior_logvar: kl(mu, logvar, 0 * prior_mu, prior_logvar),
+    ),
+    Mistake(
+        "prior's variance left out",
+        "The prior's variance need not be 1: it divides both squares, and its logarithm is added.",
+        lambda mu, logvar, prior_mu, prior_logvar: kl(mu, logvar, prior_mu, 0 * prior_logvar),
     ),
     Mistake(
         "distance not measured in the prior's σ",
@@ -239,6 +250,11 @@ POSTERIOR_MISTAKES = (
         lambda x, W, b, var: linear_posterior(x, W, b, 1.0),
     ),
     Mistake(
+        "covariance without σ²",
+        "The mean is right. (WᵀW + σ²I)⁻¹ is the covariance divided by σ²; the precision is I + WᵀW/σ².",
+        lambda x, W, b, var: (linear_posterior(x, W, b, var)[0], linear_posterior(x, W, b, var)[1] / var),
+    ),
+    Mistake(
         "results swapped",
         "Return the mean first, then the covariance.",
         lambda *inputs: linear_posterior(*inputs)[::-1],
@@ -303,7 +319,21 @@ def log_q_averaged(log_joint: LogJoint, mu: Array, logvar: Array, eps: Array) ->
     return np.asarray((log_p - log_q / mu.shape[1]).mean(axis=0))
 
 
+def log_q_at_the_mean(log_joint: LogJoint, mu: Array, logvar: Array, eps: Array) -> Array:
+    return elbo_from_samples(log_joint, mu, logvar, eps) - 0.5 * (eps**2).sum(axis=-1).mean(axis=0)
+
+
 ELBO_MISTAKES = (
+    Mistake(
+        "sign flipped",
+        "This is −ELBO. The ELBO is E_q[log p(x, z) − log q(z)].",
+        lambda *inputs: -elbo_from_samples(*inputs),
+    ),
+    Mistake(
+        "log q at the mean",
+        "That is log q(μ). The term averages log q at the sampled z, which lies (z − μ)/σ away from the middle.",
+        log_q_at_the_mean,
+    ),
     Mistake(
         "log q added",
         "The ELBO is E_q[log p(x, z) − log q(z)]: log q is subtracted.",
@@ -383,6 +413,16 @@ def negative_elbo(rec: Array, mu: Array, logvar: Array) -> Array:
 
 
 LOSS_MISTAKES = (
+    Mistake(
+        "rec left out",
+        "This is the KL alone: the loss is `rec` plus the KL.",
+        lambda rec, mu, logvar: standard_kl_terms(mu, logvar).sum(axis=1),
+    ),
+    Mistake(
+        "log σ taken for log σ²",
+        "Sum and sign are right. But `logvar` is log σ²: its exponential is σ² already.",
+        lambda rec, mu, logvar: negative_elbo(rec, mu, 2 * logvar),
+    ),
     Mistake(
         "both faults are still there",
         "This is the published loss unchanged. Print its KL for μ = 0, σ = 0.1 and D = 1; it must be 1.808.",

@@ -100,6 +100,16 @@ def agree(result: Any, true: Any, rtol: float = 1e-4, atol: float = 1e-5) -> boo
     return theirs.shape == ours.shape and bool(np.allclose(theirs, ours, rtol=rtol, atol=atol))
 
 
+def not_finite(got: list[Any], want: list[Any]) -> bool:
+    """Somewhere infinite or NaN, and right wherever it is finite: a formula that is right only on paper."""
+    both = [(as_float64(result), as_float64(true)) for result, true in zip(got, want, strict=True)]
+    if any(result.shape != true.shape for result, true in both):
+        return False
+    finite = [np.isfinite(result) for result, _ in both]
+    right = all(agree(result[where], true[where]) for (result, true), where in zip(both, finite, strict=True))
+    return right and any(where.any() for where in finite) and not all(where.all() for where in finite)
+
+
 def named(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"

@@ -85,6 +85,11 @@ SCORE_MISTAKES = (
         lambda f, logits, z: f(z)[:, None] * z,
     ),
     Mistake(
+        "the term of z = 0 forgotten",
+        "The estimates are zero wherever z is 0. But log(1 − p) depends on the logit too: the score there is −p.",
+        lambda f, logits, z: score_estimates(f, logits, z) * z,
+    ),
+    Mistake(
         "log q instead of its gradient",
         "f(z) is multiplied by log q(z) itself. The score is its derivative with respect to the logits.",
         lambda f, logits, z: f(z)[:, None] * log_masses(logits, z),
@@ -93,6 +98,11 @@ SCORE_MISTAKES = (
         "weighted by q again",
         "Samples drawn from q are frequent where q is large. A further factor q(z) counts that twice.",
         weighted_again,
+    ),
+    Mistake(
+        "divided by N",
+        "Each sample's estimate is divided by N. The average over the samples is the caller's.",
+        lambda f, logits, z: score_estimates(f, logits, z) / len(z),
     ),
     Mistake(
         "averaged over samples",
@@ -365,6 +375,11 @@ SLOPE_MISTAKES = (
         lambda *inputs: tuple(-slope for slope in kl_slopes(*inputs)),
     ),
     Mistake(
+        "sign of the first flipped",
+        "The first has the wrong sign: the KL grows when μ moves away from the prior's mean.",
+        changed(lambda slope, *_: -slope, same),
+    ),
+    Mistake(
         "results swapped",
         "Return the gradient of mu first, then that of logvar.",
         lambda *inputs: kl_slopes(*inputs)[::-1],
@@ -408,6 +423,21 @@ SLOPE_MISTAKES = (
         "distance not divided by the prior's variance",
         "The first lacks the prior's variance: far from the mean is far only beside the prior's σ.",
         changed(lambda slope, mu, logvar, m, lv: slope * np.exp(lv), same),
+    ),
+    Mistake(
+        "the prior's variance missing in the second",
+        "The second compares σ² with 1. It has to compare it with the prior's variance.",
+        lambda mu, logvar, m, lv: (kl_slopes(mu, logvar, m, lv)[0], kl_slopes(mu, logvar, m, 0 * lv)[1]),
+    ),
+    Mistake(
+        "squared distance kept in the second",
+        "(μ − μ_p)² does not contain logvar: it drops out of the derivative with respect to logvar.",
+        changed(same, lambda slope, mu, logvar, m, lv: slope + (mu - m) ** 2 * np.exp(-lv) / 2),
+    ),
+    Mistake(
+        "prior_logvar not exponentiated",
+        "`prior_logvar` is a logarithm. The KL divides by the variance itself, exp(prior_logvar).",
+        lambda mu, logvar, m, lv: ((mu - m) / lv, (np.exp(logvar) / lv - 1) / 2),
     ),
     Mistake(
         "the prior's σ taken for its variance",
@@ -466,58 +496,160 @@ def kl_gradients(answer: Answer, seed: int) -> None:
 
 @dataclass
 class Network:
-    """An encoder that answers mu and logvar, and a linear decoder that remembers which z it was given."""
+    """An encoder, and a linear decoder that remembers which z it was given.
+
+    `encoder` is a function of the images, with a gradient to its parameters; mu and logvar are its answer to x.
+    """
 
     x: Tensor
     mu: Tensor
     logvar: Tensor
-    weights: Tensor  # (D, P)
-    given: list[Tensor] = field(default_factory=list)
+    encoder: Callable[[Tensor], tuple[Tensor, Tensor]]
+    weights: Tensor  # the decoder's, (D, P)
+    encoded: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    decoded: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # z and its logits
+    z: Tensor = field(default_factory=lambda: torch.empty(0))  # in the order of x, (K, B, D) for K samples of each
+    at_once: bool = True  # whether z came in one call, one for each example
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mu, self.logvar
+    def loss(self, answer: Answer) -> Any:
+        """What the answer returns. Its encode and decode are plain functions: no message shows a name of ours."""
+        self.encoded.clear()
+        self.decoded.clear()
+
+        def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+            self.encoded.append(self.encoder(x))
+            return self.encoded[-1]
+
+        def decode(z: Tensor) -> Tensor:
+            return self.decode(z)
+
+        encode.__qualname__, decode.__qualname__ = "encode", "decode"
+        result = answer(self.x, encode, decode)
+        if not self.decoded:
+            raise Finding("wrong", "`decode` is never called: the loss needs the decoder's logits for a sampled z.")
+        self.z = self.in_order(result)
+        return result
 
     def decode(self, z: Tensor) -> Tensor:
-        if not isinstance(z, Tensor) or z.shape != self.mu.shape:
-            got = tuple(z.shape) if isinstance(z, Tensor) else f"a {type(z).__name__}"
-            raise Finding(
-                "wrong type or shape", f"`decode` takes z of the shape of mu, {tuple(self.mu.shape)}; got {got}."
-            )
-        self.given.append(z)
-        return z.to(self.weights.dtype) @ self.weights
+        D = len(self.weights)
+        if not isinstance(z, Tensor) or z.dim() == 0 or z.shape[-1] != D:
+            got = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+            raise Finding("wrong type or shape", f"`decode` takes z with {D} latents for each example; got {got}.")
+        logits = z.to(self.weights.dtype) @ self.weights
+        self.decoded.append((z, logits))
+        return logits
 
-    def logits(self) -> list[Tensor]:
-        """What the decoder answered; more than once, if z was drawn more than once."""
-        return [z.detach().to(self.weights.dtype) @ self.weights for z in self.given]
+    def in_order(self, result: Any) -> Tensor:
+        """The samples that the loss was computed from, in the order of x, (K, B, D)."""
+        B, D = self.mu.shape
+        with_record = [each for each in self.decoded if each[1].requires_grad]
+        calls = with_record or self.decoded  # without a record, one looks on while another trains
+        z = torch.cat([each.reshape(-1, D) for each, _ in calls])
+        self.at_once = len(calls) == 1 and len(z) == B
+        by_use = None if self.at_once else order_of_use(result, [each for _, each in calls], B)
+        if by_use is not None:
+            return z[by_use].reshape(B, -1, D).transpose(0, 1)
+        if len(z) % B:
+            raise Finding("wrong", f"`decode` needs a z for each of the {B} examples; it was given {len(z)} in all.")
+        return z.reshape(-1, B, D)
+
+    def logits(self) -> Tensor:
+        """What the decoder answers to each sample, (K, B, P)."""
+        return (self.z.to(self.weights.dtype) @ self.weights).detach()
 
     def rec(self) -> Tensor:
-        rows = [F.softplus(logits) - self.x * logits for logits in self.logits()]
-        return torch.stack(rows).mean(dim=0).sum(dim=1)
+        logits = self.logits()
+        return (F.softplus(logits) - self.x * logits).mean(dim=0).sum(dim=1)
 
     def kl_terms(self) -> Tensor:
-        mu, logvar = self.mu.detach(), self.logvar.detach()
-        return (mu**2 + logvar.exp() - 1 - logvar) / 2
+        return kl_entries(self.mu, self.logvar)
 
     def kl(self) -> Tensor:
         return self.kl_terms().sum(dim=1)
 
+    def kl_as_encoded(self) -> Tensor:
+        """The KL of what the encoder answered last, to whatever it was given."""
+        mu, logvar = (torch.cat([each.detach().reshape(-1, len(self.weights)) for each in of]) for of in self.both())
+        return kl_entries(mu, logvar).sum(dim=1)[-len(self.x) :]
+
+    def both(self) -> tuple[list[Tensor], list[Tensor]]:
+        """What the encoder answered in each call, or for x if it was never called."""
+        answers = self.encoded or [(self.mu, self.logvar)]
+        return [mu for mu, _ in answers], [logvar for _, logvar in answers]
+
     def sampled_kl(self) -> Tensor:
-        mu, logvar = self.mu.detach(), self.logvar.detach()
-        each = [z.detach() ** 2 - (z.detach() - mu) ** 2 / logvar.exp() - logvar for z in self.given]
-        return torch.stack(each).mean(dim=0).sum(dim=1) / 2
+        z = self.z.detach()
+        each = z**2 - (z - self.mu) ** 2 / self.logvar.exp() - self.logvar
+        return each.mean(dim=0).sum(dim=1) / 2
 
     def slopes(self) -> tuple[Tensor, Tensor]:
         """Gradients of the summed loss with respect to mu and logvar: of the reconstruction term, then of the KL."""
-        mu, logvar = self.mu.detach(), self.logvar.detach()
-        to_z = [(logits.sigmoid() - self.x) @ self.weights.T for logits in self.logits()]
-        to_mu = torch.stack(to_z).mean(dim=0)
-        to_logvar = torch.stack([g * (z.detach() - mu) / 2 for g, z in zip(to_z, self.given, strict=True)]).mean(dim=0)
-        return torch.stack([to_mu, to_logvar]), torch.stack([mu, (logvar.exp() - 1) / 2])
+        to_z = (self.logits().sigmoid() - self.x) @ self.weights.detach().T
+        from_rec = torch.stack([to_z.mean(dim=0), (to_z * (self.z.detach() - self.mu) / 2).mean(dim=0)])
+        return from_rec, torch.stack([self.mu, (self.logvar.exp() - 1) / 2])
 
 
-def new_network(mu: Tensor, logvar: Tensor, pixels: int, generator: torch.Generator) -> Network:
-    x = torch.rand(len(mu), pixels, generator=generator)
-    return Network(x, mu, logvar, 0.3 + torch.randn(mu.shape[1], pixels, generator=generator))
+def kl_entries(mu: Tensor, logvar: Tensor) -> Tensor:
+    return (mu**2 + logvar.exp() - 1 - logvar) / 2
+
+
+def order_of_use(result: Any, logits: list[Tensor], B: int) -> Tensor | None:
+    """The rows of logits that a loss for each of B examples uses, example by example; None if that cannot be told.
+
+    Where a row enters loss[b] alone, the gradient of Σ (b + 1) loss[b] is b + 1 times that of Σ loss[b].
+    """
+    if not (isinstance(result, Tensor) and result.shape == (B,) and result.requires_grad):
+        return None
+    numbers = torch.arange(1, B + 1, dtype=result.dtype)
+    plain, times = (torch.cat(slopes_of(total, logits)).double() for total in (result.sum(), (numbers * result).sum()))
+    used = plain.any(dim=1).nonzero().flatten()
+    found = ((times * plain).sum(dim=1) / (plain**2).sum(dim=1))[used] - 1
+    example = found.round().long()
+    clear = len(used) > 0 and bool((found - example).abs().max() < 0.1) and 0 <= example.min() <= example.max() < B
+    if not clear or len(example.bincount(minlength=B).unique()) > 1:  # as many samples for one example as for another
+        return None
+    return used[example.argsort(stable=True)]
+
+
+def slopes_of(total: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """The gradient at each input, in rows; zeros where none arrives."""
+    if not any(each.requires_grad for each in inputs):
+        return [torch.zeros_like(each).reshape(-1, each.shape[-1]) for each in inputs]
+    try:
+        found = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        raise Finding("raised", f"The loss cannot be differentiated: {str(error).split(' Hint:')[0]}") from None
+    rows = [torch.zeros_like(each) if slope is None else slope for slope, each in zip(found, inputs, strict=True)]
+    return [each.reshape(-1, each.shape[-1]) for each in rows]
+
+
+def decoder_weights(D: int, P: int, generator: torch.Generator) -> Tensor:
+    return (0.3 + torch.randn(D, P, generator=generator)).requires_grad_()
+
+
+def linear_network(B: int, D: int, P: int, generator: torch.Generator) -> tuple[Network, list[Tensor]]:
+    """A network with a linear encoder, and that encoder's weights: for mu and for logvar, (P, D) each."""
+    x = torch.rand(B, P, generator=generator)
+    weights = [(0.2 + 0.8 * torch.randn(P, D, generator=generator)).requires_grad_() for _ in range(2)]
+
+    def encoder(images: Tensor) -> tuple[Tensor, Tensor]:
+        return images.to(x.dtype) @ weights[0], 0.5 + images.to(x.dtype) @ weights[1]
+
+    mu, logvar = (each.detach() for each in encoder(x))
+    return Network(x, mu, logvar, encoder, decoder_weights(D, P, generator)), weights
+
+
+def network_that_answers(mu: Tensor, logvar: Tensor, P: int, generator: torch.Generator) -> Network:
+    """A network whose encoder looks mu and logvar up by an image's first pixel, so that they get the gradient."""
+    B = len(mu)
+    x = torch.rand(B, P, generator=generator)
+    x[:, 0] = (torch.arange(B) + 0.5) / B
+
+    def encoder(images: Tensor) -> tuple[Tensor, Tensor]:
+        rows = (images[..., 0] * B).long().clamp(0, B - 1)
+        return mu[rows], logvar[rows]
+
+    return Network(x, mu.detach(), logvar.detach(), encoder, decoder_weights(mu.shape[1], P, generator))
 
 
 def true_loss(x: Tensor, network: Network) -> Tensor:
@@ -525,16 +657,20 @@ def true_loss(x: Tensor, network: Network) -> Tensor:
 
 
 def sigmoid_twice(x: Tensor, network: Network) -> Tensor:
-    twice = [F.binary_cross_entropy_with_logits(each.sigmoid(), x, reduction="none") for each in network.logits()]
-    return torch.stack(twice).mean(dim=0).sum(dim=1) + network.kl()
+    squashed = network.logits().sigmoid()
+    return (F.softplus(squashed) - x * squashed).mean(dim=0).sum(dim=1) + network.kl()
 
 
 def squared_error(x: Tensor, network: Network) -> Tensor:
-    errors = [(each.sigmoid() - x) ** 2 for each in network.logits()]
-    return torch.stack(errors).mean(dim=0).sum(dim=1) + network.kl()
+    return ((network.logits().sigmoid() - x) ** 2).mean(dim=0).sum(dim=1) + network.kl()
 
 
 REPAIR_MISTAKES = (
+    Mistake(
+        "encoder sees something else",
+        "`encode` is given something other than the images x: its mu and logvar are those of another input.",
+        lambda x, network: network.rec() + network.kl_as_encoded(),
+    ),
     Mistake(
         "KL left out",
         "This is the reconstruction term alone. The loss is rec + kl.",
@@ -547,7 +683,7 @@ REPAIR_MISTAKES = (
     ),
     Mistake(
         "KL counted twice",
-        "The KL is in the loss twice. The repair concerns the sample; the closed form of the KL was right.",
+        "The KL is in the loss twice, or its ½ is missing. The repair concerns the sample; the closed form was right.",
         lambda x, network: network.rec() + 2 * network.kl(),
     ),
     Mistake(
@@ -598,51 +734,57 @@ REPAIR_MISTAKES = (
 )
 
 
+FOLD = 16
+SAMPLE_HINTS = {
+    "returns μ": "`decode` is given μ itself, without noise. A decoder has to see samples: z = μ + σε.",
+    "ε left out": "`decode` is given μ + σ. The noise ε that multiplies σ is missing.",
+    "noise alone": "`decode` is given the noise ε itself: neither μ nor σ enters.",
+}
+
+
 @check("03/repaired_loss", "Spot the bug: every reconstruction is the mean image", random=True)
 def repaired_loss(answer: Answer, seed: int) -> None:
     """Given the z that the decoder saw, loss and gradients are exact; only `examine_sampler` may give a false alarm."""
     generator = torch.Generator().manual_seed(seed)
 
     def loss(x: Tensor, network: Network) -> Any:
-        network.given.clear()
-        result = answer(x, network.encode, network.decode)
-        if not network.given:
-            raise Finding("wrong", "`decode` is never called: the loss needs the decoder's logits for a sampled z.")
-        return result
+        return network.loss(answer)
 
     def sampler(mu: Tensor, logvar: Tensor) -> Tensor:
-        network = new_network(mu, logvar, 1, generator)
-        loss(network.x, network)
-        return network.given[0]
+        if networks[0][0].at_once:
+            network = network_that_answers(mu, logvar, 1, generator)
+        else:  # a loop over 4096 examples would take seconds: the same numbers as fewer examples with more latents
+            rows = len(mu) // FOLD if len(mu) % FOLD == 0 else len(mu)
+            network = network_that_answers(mu.reshape(rows, -1), logvar.reshape(rows, -1), 8, generator)
+        network.loss(answer)
+        return network.z[0].reshape(mu.shape)
 
-    networks = []
-    for B, D, P in ((4, 3, 6), (2, 5, 3), (3, 2, 4)):
-        mu, logvar = 0.5 + torch.randn(2, B, D, generator=generator)
-        networks.append(new_network(mu.requires_grad_(), logvar.requires_grad_(), P, generator))
-    cases = [(network.x, network) for network in networks]
+    networks = [linear_network(B, D, P, generator) for B, D, P in ((4, 3, 6), (2, 5, 3), (3, 2, 4))]
+    cases = [(network.x, network) for network, _ in networks]
     examine_formula(Answer(loss, answer.name), cases, true_loss, REPAIR_MISTAKES, "one loss for each example, in nats")
-    examine_sampler(sampler, seed)
-    require_loss_gradients(loss, networks[0])
+    try:
+        examine_sampler(sampler, seed)
+    except Finding as found:
+        raise Finding(found.verdict, SAMPLE_HINTS.get(found.mistake, found.hint), found.mistake) from None
+    require_loss_gradients(answer, *networks[0])
 
 
-def require_loss_gradients(loss: Callable[[Tensor, Network], Tensor], network: Network) -> None:
-    """The gradient of the whole loss is that of its reconstruction term plus that of its KL."""
-    result = loss(network.x, network)
-    found: list[Tensor | None] = [None, None]
-    if result.requires_grad:
-        found = list(torch.autograd.grad(result.sum(), (network.mu, network.logvar), allow_unused=True))
-    got = torch.stack([torch.zeros_like(network.mu) if each is None else each for each in found])
-    from_rec, from_kl = network.slopes()
+def require_loss_gradients(answer: Answer, network: Network, weights: list[Tensor]) -> None:
+    """The encoder's weights get the gradient of the reconstruction term and that of the KL."""
+    result = network.loss(answer)
+    got = torch.stack(slopes_of(result.sum(), weights) if result.requires_grad else [0 * each for each in weights])
+    from_rec, from_kl = (network.x.T @ slope for slope in network.slopes())
     if agree(got, from_rec + from_kl, rtol=1e-3, atol=1e-4):
         return
     if not got.any():
         raise Finding("mistake", "The value is right, but no gradient leaves the loss.", "loss detached")
     if agree(got, from_kl, rtol=1e-3, atol=1e-4):
+        if not any(logits.requires_grad for _, logits in network.decoded):
+            hint = "Only the KL's gradient reaches the encoder: the decoder's own step is cut off from the gradient."
+            raise Finding("mistake", hint, "decoder without a record")
         hint = "Only the KL's gradient reaches the encoder: the reconstruction term is cut off after the sample."
         raise Finding("mistake", hint, "reconstruction detached")
     if agree(got, from_rec, rtol=1e-3, atol=1e-4):
-        raise Finding(
-            "mistake", "The KL has the right value, but its gradient does not reach the encoder.", "KL detached"
-        )
-    hint = "The loss is right, but its gradient at mu and logvar is not that of rec plus that of the KL."
-    raise Finding("wrong", hint)
+        hint = "The KL has the right value, but its gradient does not reach the encoder."
+        raise Finding("mistake", hint, "KL detached")
+    raise Finding("wrong", "The loss is right, but the encoder does not get the gradient of rec plus that of the KL.")

@@ -30,13 +30,15 @@ def require_gradients(result: Tensor, inputs: Params, name: str, hint: str) -> t
 
 
 def with_plain_numbers(answer: Answer) -> Answer:
-    """The same answer; numbers that it returns as tensors come back as Python's."""
+    """The same answer; numbers that it returns as tensors, or in one array or tensor, come back as Python's."""
 
     def plain(value: Any) -> Any:
         return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value
 
     def called(*case: Any) -> Any:
         result = answer(*case)
+        if isinstance(result, (Tensor, np.ndarray)) and result.ndim == 1:
+            return tuple(result.tolist())
         return tuple(map(plain, result)) if isinstance(result, (tuple, list)) else plain(result)
 
     return Answer(called, answer.name)
@@ -81,6 +83,10 @@ def last_layer_only(shape: tuple[int, int, int], layers: Layers) -> tuple[int, .
     return (*chain(shape, layers)[:3], after * (before * kernel**2 + 1))
 
 
+def first_layer_only(shape: tuple[int, int, int], layers: Layers) -> tuple[int, ...]:
+    return chain(shape, layers[:1])
+
+
 def height_for_width(shape: tuple[int, int, int], layers: Layers) -> tuple[int, ...]:
     channels, height, _, parameters = chain(shape, layers)
     return channels, height, height, parameters
@@ -112,6 +118,21 @@ BUDGET_MISTAKES = (
         "The sizes are right. Every kernel reaches through all input channels: see the shape of F.conv2d's weight.",
         lambda before, after, k: after * (k * k + 1),
     ),
+    counts(
+        "channels replaced too early",
+        "The sizes are right. The weight needs the channels that go in: count before you replace them by the new ones.",
+        lambda before, after, k: after * (after * k * k + 1),
+    ),
+    counts(
+        "a bias for each input channel",
+        "The sizes and the weights are right. A bias belongs to an output channel.",
+        lambda before, after, k: after * before * k * k + before,
+    ),
+    counts(
+        "one bias for each layer",
+        "The sizes and the weights are right. A layer's bias is one number for each output channel.",
+        lambda before, after, k: after * before * k * k + 1,
+    ),
     Mistake(
         "channels not carried on",
         "The sizes are right. A layer's input channels are the output channels of the layer before it.",
@@ -122,6 +143,7 @@ BUDGET_MISTAKES = (
         "The sizes are right, and so is the last layer's count: add up the layers.",
         last_layer_only,
     ),
+    Mistake("only the first layer", "The first layer is right. Is the `return` inside the loop?", first_layer_only),
     sides(
         "rounded up",
         "A window that does not fit any more is not computed: the division rounds down.",
@@ -185,18 +207,18 @@ def decoded(
     sizes: Sizes,
     *,
     relu: tuple[bool, bool] = (True, True),
-    biases: tuple[bool, bool] = (True, True),
+    biases: tuple[bool, bool, bool] = (True, True, True),
     extra: int | None = None,
     arrange: Callable[[Tensor, int, int, int], Tensor] = lambda h, c, rows, columns: h.view(-1, c, rows, columns),
 ) -> Tensor:
-    """relu: after the linear layer, after the first transposed one; biases: of the linear layer, of the others."""
+    """relu: after the linear layer, after the first transposed one; biases: of each layer."""
     h = F.linear(z, params["dec.weight"], params["dec.bias"] if biases[0] else None)
     h = arrange(h.relu() if relu[0] else h, len(params["deconv1.weight"]), *sizes[0])
     for i, size in enumerate(sizes[1:], start=1):
         missing = [
             want - (2 * have - 1) if extra is None else extra for want, have in zip(size, h.shape[2:], strict=True)
         ]
-        bias = params[f"deconv{i}.bias"] if biases[1] else None
+        bias = params[f"deconv{i}.bias"] if biases[i] else None
         h = F.conv_transpose2d(h, params[f"deconv{i}.weight"], bias, 2, 1, missing)
         h = h.relu() if i == 1 and relu[1] else h
     return h
@@ -297,13 +319,15 @@ DECODER_MISTAKES = (
         arrange=columns_as_rows,
         extra=1,
     ),
-    decoder("biases left out", "Every layer has a bias, and `params` holds it under its name.", biases=(False, False)),
-    decoder("the linear layer's bias left out", "`params['dec.bias']` is not used.", biases=(False, True)),
+    decoder("biases left out", "Every layer has a bias, and `params` holds it under its name.", biases=(False,) * 3),
+    decoder("the linear layer's bias left out", "`params['dec.bias']` is not used.", biases=(False, True, True)),
     decoder(
         "the transposed layers' biases left out",
         "F.conv_transpose2d takes its bias as the third argument.",
-        biases=(True, False),
+        biases=(True, False, False),
     ),
+    decoder("deconv1's bias left out", "`params['deconv1.bias']` is not used.", biases=(True, False, True)),
+    decoder("deconv2's bias left out", "`params['deconv2.bias']` is not used.", biases=(True, True, False)),
 )
 
 
@@ -373,6 +397,8 @@ def with_variance(name: str, hint: str, var: Callable[[Tensor, Tensor], Tensor])
     return Mistake(name, hint, lambda x, mean: minus_log_normal(x, mean, var(x, mean)))
 
 
+ABOUT_THE_MEAN = "`var` subtracts the average error first. The best σ² is the mean of the squared errors as they are."
+
 CALIBRATED_MISTAKES = (
     with_variance(
         "a variance for each image",
@@ -383,6 +409,16 @@ CALIBRATED_MISTAKES = (
         "a variance for each pixel",
         "One σ² for all. A variance for each pixel runs to zero where pixels never change.",
         lambda x, mean: squared(x, mean).mean(dim=0),
+    ),
+    with_variance(
+        "a variance for each channel",
+        "One σ² for all: average the squared errors over channels, too.",
+        lambda x, mean: squared(x, mean).mean(dim=(0, 2, 3), keepdim=True),
+    ),
+    with_variance(
+        "σ² taken for σ",
+        "σ² was squared once more. `Normal` takes the standard deviation as its scale, not the variance.",
+        lambda x, mean: squared(x, mean).mean().square(),
     ),
     with_variance(
         "σ taken for σ²",
@@ -399,11 +435,8 @@ CALIBRATED_MISTAKES = (
         "The best σ² is the *mean* squared error, over all values of the batch.",
         lambda x, mean: squared(x, mean).sum(),
     ),
-    with_variance(
-        "variance about the mean error",
-        "`var` subtracts the average error first. The best σ² is the mean of the squared errors as they are.",
-        lambda x, mean: (x - mean).var(),
-    ),
+    with_variance("variance about the mean error", ABOUT_THE_MEAN, lambda x, mean: (x - mean).var()),
+    with_variance("variance about the mean error", ABOUT_THE_MEAN, lambda x, mean: (x - mean).var(correction=0)),
     Mistake(
         "the log term left out",
         "Only the squared errors are counted. The log term ½ log(2πσ²) is what keeps σ² from growing for free.",
@@ -435,6 +468,11 @@ CALIBRATED_MISTAKES = (
         lambda x, mean: best_shared(x, mean) + quadratic(x, mean),
     ),
     Mistake(
+        "factor ½ missing before the logarithm",
+        "The squared errors are right. A value's log term is log σ and ½ log 2π, or ½ log(2πσ²).",
+        lambda x, mean: best_shared(x, mean) + pixels(x) * log_term(x, mean),
+    ),
+    Mistake(
         "2π left out",
         "Every value misses its ½ log 2π. For a loss that changes nothing, but nats are to be nats.",
         lambda x, mean: minus_log_normal(x, mean, squared(x, mean).mean(), pi_term=False),
@@ -463,6 +501,7 @@ def calibrated_rec(answer: Answer, seed: int) -> None:
     cases = []
     for shape in ((4, 1, 5, 3), (2, 3, 2, 6), (3, 2, 4, 5)):
         x, mean = torch.rand(2, *shape, generator=g)
+        mean = mean + 0.3  # the average error is not zero, so that a variance about it shows
         spread = torch.linspace(0.2, 1.0, shape[0]).view(-1, 1, 1, 1)  # no two images err alike
         cases.append((x, x + spread * (mean - x)))
     examine_formula(answer, cases, best_shared, CALIBRATED_MISTAKES, "one number for each image, in nats")
@@ -483,7 +522,7 @@ def calibrated_rec(answer: Answer, seed: int) -> None:
 Term = tuple[float, str]  # its factor, and "sum" or "mean"
 
 
-def hidden_beta(rec: Term, kl: Term, shape: tuple[int, int, int], latents: int) -> tuple[float, float]:
+def beta_and_sigma(rec: Term, kl: Term, shape: tuple[int, int, int], latents: int) -> tuple[float, float]:
     beta = term_weight(kl, latents) / (2 * term_weight(rec, math.prod(shape)))
     return beta, beta**0.5
 
@@ -502,7 +541,7 @@ def beta_of(name: str, hint: str, beta: Callable[[Term, Term, tuple[int, int, in
 
 
 def right_beta(*inputs: Any) -> float:
-    return hidden_beta(*inputs)[0]
+    return beta_and_sigma(*inputs)[0]
 
 
 def read_as_sum(term: Term) -> Term:
@@ -589,7 +628,7 @@ BETA_MISTAKES = (
         "β is right. Half of the weight is the variance beside a *whole* squared error; β is relative to half of it.",
         lambda *inputs: (right_beta(*inputs), (right_beta(*inputs) / 2) ** 0.5),
     ),
-    Mistake("results exchanged", "Return β first, then σ.", lambda *inputs: hidden_beta(*inputs)[::-1]),
+    Mistake("results exchanged", "Return β first, then σ.", lambda *inputs: beta_and_sigma(*inputs)[::-1]),
 )
 
 
@@ -597,8 +636,8 @@ def other(term: Term) -> Term:
     return term[0], "mean" if term[1] == "sum" else "sum"
 
 
-@check("04/effective_beta", "The β that a loss hides")
-def effective_beta(answer: Answer, seed: int) -> None:
+@check("04/hidden_beta", "The β that a loss hides")
+def hidden_beta(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def factor() -> float:
@@ -610,7 +649,7 @@ def effective_beta(answer: Answer, seed: int) -> None:
         ((factor(), "mean"), (factor(), "sum"), (3, 6, 8), 11),
         ((factor(), "sum"), (factor(), "sum"), (2, 5, 3), 4),
     )
-    examine_formula(with_plain_numbers(answer), cases, hidden_beta, BETA_MISTAKES, "β and σ, two numbers")
+    examine_formula(with_plain_numbers(answer), cases, beta_and_sigma, BETA_MISTAKES, "β and σ, two numbers")
 
 
 # ---- spot the bug: one name, two meanings -------------------------------------------------------------
@@ -736,41 +775,56 @@ def regression(x: Array, y: Array, weight: Array, bias: Array) -> tuple[Array, A
     return 0.5 * (rest**2).sum(axis=1), x[:, :, None] * rest[:, None, :], rest
 
 
+def reported_mean(before: Array, after: Array) -> float:
+    return float(before.mean())
+
+
+def reported_sum(before: Array, after: Array) -> float:
+    return float(before.sum())
+
+
 def descended(
     x: Array,
     y: Array,
     weight: Array,
     bias: Array,
     rates: Sequence[float],
+    stale: float,
     *,
-    direction: Callable[[int], float] = lambda B: -1.0,
-    accumulate: bool = False,
+    factor: Callable[[int], float] = lambda B: 1.0,
+    zeroed: str = "before",
     use_rate: bool = True,
     moved: tuple[bool, bool] = (True, True),
     examples: int | None = None,
-    reported: Callable[[Array, Array], float] = lambda before, after: before.mean(),
+    reported: Callable[[Array, Array], float] = reported_mean,
 ) -> Steps:
-    """Gradient descent in NumPy. `direction` multiplies the mean gradient of B examples; `moved`: weight, bias."""
+    """Gradient descent in NumPy. stale: what each gradient holds at the start; factor: of the mean gradient of B
+    examples; zeroed: before or after each step, or never; moved: weight, bias."""
     weights, biases, losses = [], [], []
-    sums = [np.zeros_like(weight), np.zeros_like(bias)]
+    sums = [np.full_like(weight, stale), np.full_like(bias, stale)]
     for rate in rates:
         before, *gradients = regression(x, y, weight, bias)
-        means = [gradient[:examples].mean(axis=0) for gradient in gradients]
-        sums = [s + m for s, m in zip(sums, means, strict=True)] if accumulate else means
-        size = direction(len(x)) * (rate if use_rate else 1.0)
-        weight = weight + size * sums[0] * moved[0]
-        bias = bias + size * sums[1] * moved[1]
+        means = [factor(len(x)) * gradient[:examples].mean(axis=0) for gradient in gradients]
+        sums = means if zeroed == "before" else [s + m for s, m in zip(sums, means, strict=True)]
+        size = rate if use_rate else 1.0
+        weight = weight - size * sums[0] * moved[0]
+        bias = bias - size * sums[1] * moved[1]
+        sums = [0 * s for s in sums] if zeroed == "after" else sums
         weights.append(weight)
         biases.append(bias)
         losses.append(reported(before, regression(x, y, weight, bias)[0]))
     return np.stack(weights), np.stack(biases), np.array(losses)
 
 
-def performed(answer: Answer, x: Array, y: Array, weight: Array, bias: Array, rates: Sequence[float]) -> Steps:
+def performed(
+    answer: Answer, x: Array, y: Array, weight: Array, bias: Array, rates: Sequence[float], stale: float
+) -> Steps:
     """The same with the learner's steps."""
     inputs, targets = (torch.tensor(each, dtype=torch.float32) for each in (x, y))
     start = {"weight": weight, "bias": bias}
-    params = {name: torch.tensor(each, dtype=torch.float32, requires_grad=True) for name, each in start.items()}
+    params = {name: torch.tensor(one, dtype=torch.float32, requires_grad=True) for name, one in start.items()}
+    for each in params.values():
+        each.grad = torch.full_like(each, stale) if stale else None
 
     def loss_of_each(params: Params) -> Tensor:
         return 0.5 * (inputs @ params["weight"] + params["bias"] - targets).square().sum(dim=1)
@@ -826,23 +880,43 @@ def steps(name: str, hint: str, **changes: Any) -> Mistake:
 STEP_MISTAKES = (
     steps(
         "gradients accumulate",
-        "The first step is right, the second is not: backward adds to the gradients that are there.",
-        accumulate=True,
+        "A tensor without a gradient makes a right first step, no other: backward adds to what is in `.grad` already.",
+        zeroed="never",
+    ),
+    steps(
+        "zeroed only after the step",
+        "A `.grad` that was left behind before your first step counts in it: empty it before backward, not after.",
+        zeroed="after",
     ),
     steps(
         "goes uphill",
         "The gradient points to where the loss grows: move against it.",
-        direction=lambda B: 1.0,
+        factor=lambda B: -1.0,
     ),
-    steps(
-        "summed over the batch",
-        "The step grows with the number of examples. Average the losses before backward.",
-        direction=lambda B: -float(B),
+    *(
+        steps(
+            "summed over the batch",
+            "The step grows with the number of examples. Average the losses before backward.",
+            factor=float,
+            reported=reported,
+        )
+        for reported in (reported_mean, reported_sum)
+    ),
+    *(
+        steps(
+            "summed over the batch, and not zeroed",
+            "Two things: average the losses before backward, and empty each `.grad` before it, because backward adds.",
+            factor=float,
+            reported=reported,
+            zeroed=zeroed,
+        )
+        for reported in (reported_mean, reported_sum)
+        for zeroed in ("never", "after")
     ),
     steps(
         "divided by the batch twice",
         "The step is too small, and the more so the larger the batch: the mean is divided by B already.",
-        direction=lambda B: -1.0 / B,
+        factor=lambda B: 1.0 / B,
     ),
     steps("learning rate left out", "The step is the gradient itself: multiply it by `lr`.", use_rate=False),
     steps(
@@ -850,15 +924,13 @@ STEP_MISTAKES = (
         "Either the new values went into new tensors, or the gradients were zeroed between backward and the update.",
         moved=(False, False),
     ),
-    steps(
-        "one parameter only",
-        "Only the first tensor of `params` moves. Is the `return` inside the loop?",
-        moved=(True, False),
-    ),
-    steps(
-        "one parameter only",
-        "Only the last tensor of `params` moves. Is the update outside the loop?",
-        moved=(False, True),
+    *(
+        steps("one parameter only", f"Only the {place} loop?", moved=moved, zeroed=zeroed)
+        for zeroed in ("before", "never", "after")
+        for moved, place in (
+            ((True, False), "first tensor of `params` moves. Is the `return` inside the"),
+            ((False, True), "last tensor of `params` moves. Is the update outside the"),
+        )
     ),
     steps("first example only", "The step follows one example, not the mean over all.", examples=1),
     steps(
@@ -869,7 +941,7 @@ STEP_MISTAKES = (
     steps(
         "the summed loss returned",
         "The parameters are right. Return the mean over the batch, so that batches of different sizes compare.",
-        reported=lambda before, after: before.sum(),
+        reported=reported_sum,
     ),
     steps(
         "one example's loss returned",
@@ -883,9 +955,13 @@ STEP_MISTAKES = (
 def sgd_step(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = []
-    for B, n_in, n_out, rates in ((5, 3, 2, (0.1, 0.05, 0.08)), (3, 2, 4, (0.02, 0.2)), (7, 4, 1, (0.06, 0.03))):
+    for B, n_in, n_out, rates, stale in (
+        (5, 3, 2, (0.1, 0.05, 0.08), 0.0),
+        (3, 2, 4, (0.02, 0.2), 1.5),  # its tensors come with a gradient of somebody else's
+        (7, 4, 1, (0.06, 0.03), 0.0),
+    ):
         x, y = rng.normal(size=(B, n_in)), rng.normal(size=(B, n_out))
-        cases.append((x, y, rng.normal(size=(n_in, n_out)), rng.normal(size=n_out), rates))
+        cases.append((x, y, rng.normal(size=(n_in, n_out)), rng.normal(size=n_out), rates, stale))
     several = Answer(lambda *case: performed(answer, *case), answer.name)
     meaning = "the weights, the biases and the mean loss of each step"
     try:

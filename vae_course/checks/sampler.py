@@ -39,15 +39,15 @@ HINTS = {
     "ε left out": "The result is μ + σ. The noise ε that multiplies σ is missing.",
     "noise alone": "The result is the noise ε itself: neither μ nor σ enters.",
     "μ left out": "The samples lie around 0. They must lie around μ.",
-    "σ is 1": "The noise has the same width for every logvar. It has to be scaled by σ = exp(½ logvar).",
+    "the same σ everywhere": (
+        "The noise has the same width for every logvar. Each number has to be scaled by its own σ = exp(½ logvar)."
+    ),
     "no gradient": (
         "Neither μ nor logvar gets a gradient from z: `.sample()`, `torch.normal`, `no_grad` and `.detach()` cut the "
         "record. Write z as a sum and a product of μ, σ and noise."
     ),
-    "no gradient to μ": "The samples lie around μ, but no gradient reaches it. Is it detached, or turned into numbers?",
-    "no gradient to σ": (
-        "The samples have the right width, but no gradient reaches logvar. Is σ, or the whole noise, detached?"
-    ),
+    "no gradient to μ": "No gradient reaches μ: does it enter, and is it detached or turned into plain numbers?",
+    "no gradient to σ": "No gradient reaches logvar: does σ enter, and is it or the whole noise detached?",
     "the same noise at each call": "Two calls gave the same z. Draw new noise in each call, and set no seed inside.",
     "one ε for all": "All examples and latents share one random number. Draw noise in the shape of μ.",
     "ε shared over the batch": "Every example gets the same noise. Draw a number for each example and latent: (B, D).",
@@ -101,7 +101,14 @@ class Draws:
 
     def normal(self, values: Array) -> bool:
         """Whether the values are standard normal, all together and for each size of σ."""
-        return fits(values, NORMAL) and all(fits(group, NORMAL) for group in grouped(values, self.logvar))
+        groups = grouped(values, self.logvar)
+        return fits(values, NORMAL) and all(fits(group, NORMAL) for group in groups) and unit_squares(groups)
+
+    def same_width(self) -> bool:
+        """Whether z lies around μ, and as closely where σ is small as where it is large; the noise may be shared."""
+        variances = grouped(self.z - self.mu, self.logvar).var(axis=1)
+        centres = grouped(self.z - self.mu, self.mu).mean(axis=1)
+        return bool(1e-8 < variances.max() < 1.5 * variances.min() and np.ptp(centres) ** 2 < variances.min())
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ def require_gradients(many: Draws, first: Traced) -> None:
     if no_mu:
         raise mistake("μ left out" if many.normal(many.z / many.sigma) else "no gradient to μ")
     if no_logvar:
-        raise mistake("σ is 1" if many.normal(many.z - many.mu) else "no gradient to σ")
+        raise mistake("the same σ everywhere" if many.same_width() else "no gradient to σ")
 
 
 def require_right_gradients(first: Traced) -> None:
@@ -278,19 +285,23 @@ def surprise(values: Array, limit: float) -> float:
 def require_normal_noise(many: Draws) -> None:
     orders = [grouped(many.noise, by) for by in (many.mu, many.logvar)]
     centred = all(np.abs(rows.mean(axis=1)).max() < ERRORS / math.sqrt(GROUP) for rows in orders)
-    scaled = all(np.abs((rows**2).mean(axis=1) - 1).max() < ERRORS * math.sqrt(2 / GROUP) for rows in orders)
+    scaled = all(map(unit_squares, orders))
     tails = max(abs(surprise(many.noise, limit)) for limit in (1.0, 2.0, 3.1))
     if not (centred and scaled and tails < SURPRISE and fits(many.noise, NORMAL)):
         raise diagnosis(many)
 
 
+def unit_squares(groups: Array) -> bool:
+    return bool(np.abs((groups**2).mean(axis=1) - 1).max() < ERRORS * math.sqrt(2 / GROUP))
+
+
 RECOGNISED: tuple[tuple[str, Callable[[Draws], bool]], ...] = (
+    ("the same σ everywhere", Draws.same_width),
     ("σ² taken for σ", lambda d: d.normal((d.z - d.mu) / d.sigma**2)),
     ("square root of σ", lambda d: d.normal((d.z - d.mu) / d.sigma**0.5)),
     ("logvar used as σ", lambda d: d.normal((d.z - d.mu) / d.logvar)),
     ("logvar used as σ", lambda d: d.normal((d.z - d.mu) / (d.logvar / 2))),
     ("1/σ taken for σ", lambda d: d.normal((d.z - d.mu) * d.sigma)),
-    ("σ is 1", lambda d: d.normal(d.z - d.mu)),
     ("exp of the product", lambda d: bool((d.z >= d.mu).all()) and d.normal(exponents(d) / (d.logvar / 2))),
     ("exp of the product", lambda d: bool((d.z >= d.mu).all()) and d.normal(exponents(d) / d.logvar)),
     ("sign of μ", lambda d: d.normal((d.z + d.mu) / d.sigma)),
