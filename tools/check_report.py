@@ -1,7 +1,7 @@
 """Hold every check against its test bench and print the table: what is accepted, what is named, what is rejected.
 
 python tools/check_report.py           20 seeds for each answer
-python tools/check_report.py --long    500 seeds where a check draws random numbers, kept in the results ledger
+python tools/check_report.py --long    500 seeds for right answers of random checks; kept in the results ledger
 """
 
 import argparse
@@ -17,7 +17,7 @@ HEADS = ("", "right", "wrong", "named", "unnamed", "median"), ("check", "accepte
 
 def measured(task: str, bench: Any, seeds: int) -> tuple[dict[str, Any], list[str]]:
     """The figures of one check, and what was not as its bench says."""
-    found = bench.run(range(seeds))
+    found = bench.run(range(seeds), range(SEEDS))
     figures = {"check": task, "seeds": seeds, "right": len(bench.right), "accepted": found.accepted}
     figures |= {"wrong": len(bench.wrong), "rejected": found.rejected, "named": found.named}
     return {**figures, "median_ms": round(found.milliseconds, 1)}, [f"{task}: {each}" for each in found.problems]
@@ -36,7 +36,9 @@ def total(table: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--long", action="store_true", help="500 seeds where a check draws random numbers, and keep it")
+    parser.add_argument(
+        "--long", action="store_true", help="500 seeds for right answers where a check is random; keep it"
+    )
     long = parser.parse_args(argv).long
     sys.path.insert(0, str(ROOT / "tests"))
     from bench import load_benches
