@@ -56,6 +56,57 @@ def densities_added(x, weights, means, stds):
     return np.log((weights * gaussian(x[:, None], means, stds)).sum(axis=1))
 
 
+@mixture.names("the density underflows")
+def largest_of_all_points(x, weights, means, stds):
+    a = np.log(weights / stds) - 0.5 * (np.log(2 * np.pi) + ((x[:, None] - means) / stds) ** 2)
+    return a.max() + np.log(np.exp(a - a.max()).sum(axis=1))
+
+
+def log_terms(x, weights, means, stds):
+    return np.log(weights / stds) - 0.5 * (np.log(2 * np.pi) + ((x[:, None] - means) / stds) ** 2)
+
+
+@mixture.names("not the largest term taken out")
+def smallest_taken_out(x, weights, means, stds):
+    a = log_terms(x, weights, means, stds)
+    top = a.min(axis=1)
+    return top + np.log(np.exp(a - top[:, None]).sum(axis=1))
+
+
+@mixture.names("not the largest term taken out")
+def mean_taken_out(x, weights, means, stds):
+    a = log_terms(x, weights, means, stds)
+    top = a.mean(axis=1)
+    return top + np.log(np.exp(a - top[:, None]).sum(axis=1))
+
+
+@mixture.names("not the largest term taken out")
+def first_taken_out(x, weights, means, stds):
+    a = log_terms(x, weights, means, stds)
+    return a[:, 0] + np.log1p(np.exp(a[:, 1:] - a[:, :1]).sum(axis=1))
+
+
+@mixture.names("not the largest term taken out")
+def last_taken_out(x, weights, means, stds):
+    a = log_terms(x, weights, means, stds)
+    return a[:, -1] + np.log(np.exp(a - a[:, -1:]).sum(axis=1))
+
+
+@mixture.rejects("wrong")
+def a_tiny_number_added(x, weights, means, stds):
+    return np.log((weights * gaussian(x[:, None], means, stds)).sum(axis=1) + 1e-300)
+
+
+@mixture.names("weights left out")
+def densities_added_without_weights(x, weights, means, stds):
+    return np.log(gaussian(x[:, None], means, stds).sum(axis=1))
+
+
+@mixture.names("density instead of its logarithm")
+def densities_only(x, weights, means, stds):
+    return gaussian(x[:, None], means, stds) @ weights
+
+
 @mixture.names("weights left out")
 def no_weights(x, weights, means, stds):
     a = -0.5 * np.log(2 * np.pi * stds**2) - 0.5 * ((x[:, None] - means) / stds) ** 2
@@ -198,6 +249,12 @@ def squared_again(mu, logvar, prior_mu, prior_logvar):
 @between.names("prior taken as N(0, I)")
 def standard_prior(mu, logvar, prior_mu, prior_logvar):
     return 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(1)
+
+
+@between.names("−1 counted once an example")
+def minus_one_outside(mu, logvar, prior_mu, prior_logvar):
+    v, w = np.exp(logvar), np.exp(prior_logvar)
+    return 0.5 * (np.sum(np.log(w / v) + (v + (mu - prior_mu) ** 2) / w, axis=1) - 1)
 
 
 @between.names("distance not measured in the prior's σ")
@@ -390,6 +447,12 @@ def entropy(log_joint, mu, logvar, eps):
     return log_joint(z).mean(axis=0) + 0.5 * (1 + np.log(2 * np.pi) + logvar).sum(axis=1)
 
 
+@samples.names("closed-form KL subtracted")
+def minus_the_kl(log_joint, mu, logvar, eps):
+    z = mu + np.exp(logvar / 2) * eps
+    return log_joint(z).mean(axis=0) - 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+
 @samples.names("summed over samples")
 def added_up(log_joint, mu, logvar, eps):
     return all_at_once(log_joint, mu, logvar, eps) * eps.shape[0]
@@ -484,6 +547,11 @@ def elbo_itself(rec, mu, logvar):
 @repaired.names("sign of rec flipped")
 def minus_rec(rec, mu, logvar):
     return -rec + 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(axis=1)
+
+
+@repaired.names("KL summed over the batch")
+def everybodys_kl(rec, mu, logvar):
+    return rec + 0.5 * np.sum(mu**2 + np.exp(logvar) - 1 - logvar)
 
 
 @repaired.names("averaged over the batch")

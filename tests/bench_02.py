@@ -130,6 +130,27 @@ def clipped_at_500(a):
     return np.log1p(np.exp(np.minimum(a, 500)))
 
 
+@soft.names("overflow replaced by a number")
+def nan_to_num(a):
+    return np.nan_to_num(np.log(1 + np.exp(a)))
+
+
+@soft.names("sign flipped")
+def overflowing_and_negative(a):
+    return -np.log(1 + np.exp(np.minimum(a, 700)))
+
+
+def linear_above(threshold):
+    def with_threshold(a):
+        return np.where(a > threshold, a, np.log1p(np.exp(np.minimum(a, threshold))))
+
+    return with_threshold
+
+
+for threshold in (0, 1, 3, 5, 7, 8, 10):
+    soft.names("a itself for large a")(linear_above(threshold))
+
+
 @soft.names("small values lost")
 def one_added_first(a):
     return np.maximum(a, 0) + np.log(1 + np.exp(-np.abs(a)))
@@ -152,8 +173,8 @@ def only_for_numbers(a):
 
 
 @soft.rejects("wrong")
-def lazy_threshold(a):
-    return np.where(a > 1, a, np.log1p(np.exp(np.minimum(a, 1))))
+def clipped_at_one(a):
+    return np.log1p(np.exp(np.minimum(a, 1)))
 
 
 density = Bench(numpy_forward.gaussian_log_likelihood)
@@ -246,6 +267,11 @@ def one_normaliser(x, mean, var):
 @density.names("normaliser left out")
 def weighted_squared_error(x, mean, var):
     return -0.5 / var * np.sum((mean - x) ** 2, axis=1)
+
+
+@density.names("squared error alone")
+def minus_squared_error(x, mean, var):
+    return -np.square(x - mean).sum(axis=1)
 
 
 @density.names("2π left out")
@@ -674,13 +700,13 @@ def pixel_by_pixel(logits, x):
     return np.array([sum(map(cost, a.ravel(), v.ravel())) for a, v in zip(logits, x, strict=True)])
 
 
-@repaired.names("not finite for a sure decoder")
+@repaired.names("the logarithm of 0")
 def from_probabilities(logits, x):
     m = 1 / (1 + np.exp(-logits))
     return -(x * np.log(m) + (1 - x) * np.log(1 - m)).sum(axis=(1, 2, 3))
 
 
-@repaired.names("not finite for a sure decoder")
+@repaired.names("the logarithm of 0")
 def log_only_where_needed(logits, x):
     m = 1 / (1 + np.exp(-logits))
     costs = np.where(x == 1, -np.log(m), np.where(x == 0, -np.log(1 - m), logaddexp_per_pixel(logits, x)))
@@ -689,6 +715,27 @@ def log_only_where_needed(logits, x):
 
 def logaddexp_per_pixel(logits, x):
     return np.logaddexp(0, logits) - x * logits
+
+
+@repaired.names("e^logit overflows")
+def written_out(logits, x):
+    return (np.log(1 + np.exp(logits)) - x * logits).sum(axis=(1, 2, 3))
+
+
+@repaired.names("e^logit overflows")
+def both_softplus_written_out(logits, x):
+    costs = x * np.log1p(np.exp(-logits)) + (1 - x) * np.log1p(np.exp(logits))
+    return costs.sum(axis=(1, 2, 3))
+
+
+@repaired.names("logits taken for probabilities")
+def logarithms_of_logits(logits, x):
+    return -(x * np.log(logits) + (1 - x) * np.log(1 - logits)).sum(axis=(1, 2, 3))
+
+
+@repaired.names("black pixels are free")
+def log_of_the_probability_of_white(logits, x):
+    return -(x * np.log(1 / (1 + np.exp(-logits)))).sum(axis=(1, 2, 3))
 
 
 @repaired.names("still squashed twice")
@@ -1027,6 +1074,79 @@ def log_likelihood_as_rec(encode, decode, x, eps):
 def elbo_first(encode, decode, x, eps):
     _, rec, kl = at_once(encode, decode, x, eps)
     return -rec - kl, rec, kl
+
+
+@forward.names("the ELBO and the log-likelihood")
+def all_for_ascent(encode, decode, x, eps):
+    loss, rec, kl = at_once(encode, decode, x, eps)
+    return -loss, -rec, kl
+
+
+@forward.names("log-likelihood returned as rec")
+def right_loss_and_log_likelihood(encode, decode, x, eps):
+    loss, rec, kl = at_once(encode, decode, x, eps)
+    return loss, -rec, kl
+
+
+def with_costs(cost):
+    """A whole pass whose pixels cost what `cost` says."""
+
+    def whole(encode, decode, x, eps):
+        mu, logvar = encode(x)
+        rec = cost(decode(mu + np.exp(logvar / 2) * eps), x).sum(axis=-1).mean(axis=0)
+        kl = gaussian_kl(mu, logvar)
+        return rec + kl, rec, kl
+
+    whole.__name__ = cost.__name__
+    return whole
+
+
+forward.accepts(with_costs(logaddexp_per_pixel))
+
+
+def unstable(cost):
+    return forward.names("unstable for a sure decoder")(with_costs(cost))
+
+
+@unstable
+def logarithms_of_m(logits, x):
+    m = sigmoid(logits)
+    return -(x * np.log(m) + (1 - x) * np.log(1 - m))
+
+
+@unstable
+def logarithm_of_the_coins_side(logits, x):
+    m = sigmoid(logits)
+    between = -(x * np.log(m) + (1 - x) * np.log(1 - m))
+    return np.where(x == 1, -np.log(m), np.where(x == 0, -np.log(sigmoid(-logits)), between))
+
+
+@unstable
+def something_small_added(logits, x):
+    m = sigmoid(logits)
+    return -(x * np.log(m + 1e-8) + (1 - x) * np.log(1 - m + 1e-8))
+
+
+@unstable
+def probabilities_clipped(logits, x):
+    m = np.clip(sigmoid(logits), 1e-6, 1 - 1e-6)
+    return -(x * np.log(m) + (1 - x) * np.log(1 - m))
+
+
+@unstable
+def logits_clipped(logits, x):
+    return logaddexp_per_pixel(logits.clip(-30, 30), x)
+
+
+@unstable
+def log1p_of_exp(logits, x):
+    return np.log1p(np.exp(logits)) - x * logits
+
+
+@unstable
+def nan_taken_for_zero(logits, x):
+    m = sigmoid(logits)
+    return np.nan_to_num(-(x * np.log(m) + (1 - x) * np.log(1 - m)))
 
 
 @forward.names("averaged over the batch")

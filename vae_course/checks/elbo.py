@@ -27,12 +27,6 @@ def mixture(x: Array, weights: Array, means: Array, stds: Array) -> Array:
 
 MIXTURE_MISTAKES = (
     Mistake(
-        "the density underflows",
-        "Far from every component each density is 0 in the computer, and log 0 is −inf. "
-        "Add up with log-sum-exp, the largest term taken out for each x.",
-        when=not_finite,
-    ),
-    Mistake(
         "weights left out",
         "The components are added as if each had weight 1: p(x) = Σ_k w_k N(x; m_k, s_k²).",
         lambda x, w, m, s: mixture(x, np.ones_like(w), m, s),
@@ -82,14 +76,32 @@ MIXTURE_MISTAKES = (
 )
 
 
+FAR_AWAY_MISTAKES = (  # looked for where the answer is right for ordinary numbers
+    Mistake(
+        "not the largest term taken out",
+        "Far from every component the result is +inf: e^(a − top) overflows unless top is the largest of the K terms.",
+        when=lambda got, want: any(np.isposinf(each).any() for each in got),
+    ),
+    Mistake(
+        "the density underflows",
+        "Far from every component each density is 0 in the computer, and log 0 is −inf. "
+        "Add up with log-sum-exp, the largest term taken out for each x.",
+        when=not_finite,
+    ),
+)
+
+
 @check("01/mixture_log_density", "Log-density of a mixture")
 def mixture_log_density(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = []
-    for K, x in ((3, rng.normal(size=7)), (1, rng.normal(size=2)), (2, np.array([0.3, -1000.0, 900.0]))):
+    for K, N in ((3, 7), (1, 2), (2, 4)):
         weights = rng.dirichlet(np.ones(K) * 3)
-        cases.append((x, weights, rng.normal(size=K), 0.5 + rng.random(K)))
+        cases.append((rng.normal(size=N), weights, rng.normal(size=K), 0.5 + rng.random(K)))
     examine_formula(answer, cases, mixture, MIXTURE_MISTAKES, "one log-density for each x")
+    stds = np.array([0.6, 1.4, 0.7]) + 0.1 * rng.random(3)  # far away the widest is largest: not the first nor the last
+    far_away = np.array([0.3, -1000.0, 1000.0]), rng.dirichlet(np.ones(3) * 3), rng.normal(size=3), stds
+    examine_formula(answer, [far_away], mixture, FAR_AWAY_MISTAKES, "one log-density for each x")
 
 
 # ---- the KL between two diagonal Gaussians ------------------------------------------------------------
@@ -179,6 +191,11 @@ KL_MISTAKES = (
         "−1 left out",
         "The KL of two equal Gaussians is 0. Yours is D/2 there: each latent's −1 is missing.",
         lambda mu, *others: kl(mu, *others) + 0.5 * mu.shape[1],
+    ),
+    Mistake(
+        "−1 counted once an example",
+        "Each of the D latents has a −1 of its own: it belongs inside the sum.",
+        lambda mu, *others: kl(mu, *others) + 0.5 * (mu.shape[1] - 1),
     ),
 )
 
@@ -323,7 +340,16 @@ def log_q_at_the_mean(log_joint: LogJoint, mu: Array, logvar: Array, eps: Array)
     return elbo_from_samples(log_joint, mu, logvar, eps) - 0.5 * (eps**2).sum(axis=-1).mean(axis=0)
 
 
+def closed_form_kl(log_joint: LogJoint, mu: Array, logvar: Array, eps: Array) -> Array:
+    return np.asarray(elbo_terms(log_joint, mu, logvar, eps)[0].mean(axis=0) - kl(mu, logvar, 0 * mu, 0 * logvar))
+
+
 ELBO_MISTAKES = (
+    Mistake(
+        "closed-form KL subtracted",
+        "log p(x, z) contains the prior already, so subtracting KL(q ‖ prior) counts it twice. Subtract log q(z).",
+        closed_form_kl,
+    ),
     Mistake(
         "sign flipped",
         "This is −ELBO. The ELBO is E_q[log p(x, z) − log q(z)].",
@@ -413,6 +439,11 @@ def negative_elbo(rec: Array, mu: Array, logvar: Array) -> Array:
 
 
 LOSS_MISTAKES = (
+    Mistake(
+        "KL summed over the batch",
+        "Each example's loss has the KL of that example alone: sum over the latents only (axis 1).",
+        lambda rec, mu, logvar: rec + standard_kl_terms(mu, logvar).sum(),
+    ),
     Mistake(
         "rec left out",
         "This is the KL alone: the loss is `rec` plus the KL.",

@@ -26,23 +26,27 @@ def log_one_plus_exp(a: Array) -> Array:
     return np.asarray(np.logaddexp(0.0, a))
 
 
-def only_large_ones_wrong(got: list[Any], want: list[Any]) -> bool:
-    """Right wherever the true value is below 15, and too small elsewhere."""
+TOO_EARLY = (
+    "a itself for large a",
+    "From some a on the result is a itself, but softplus(8) is 8.000335: the correction log(1 + e^−a) is small, not 0. "
+    "Written with e^−|a| it needs no threshold.",
+)
 
-    def agrees_below(result: Any, true: Array) -> bool:
-        low, values = true < 15, as_float64(result)
-        return values.shape == true.shape and agree(values[low], true[low]) and bool((values <= true + 1e-4).all())
 
-    return all(map(agrees_below, got, want))
+def linear_for_large_ones(got: list[Any], want: list[Any]) -> bool:
+    """Wrong only where a is positive, and a itself there."""
+
+    def so(result: Any, true: Array) -> bool:
+        if np.shape(result) != np.shape(true):
+            return False
+        off = ~np.isclose(as_float64(result), true, rtol=1e-4, atol=1e-5)
+        high = true[off]
+        return bool((high > np.log(2)).all()) and agree(as_float64(result)[off], high + np.log(-np.expm1(-high)))
+
+    return all(map(so, got, want))
 
 
 SOFTPLUS_MISTAKES = (
-    Mistake(
-        "overflow",
-        "For a = 1000 or −1000 the result is not finite: e^1000 is more than a float holds, and log 0 is −inf. "
-        "Rewrite the formula until no exponent is positive.",
-        when=not_finite,
-    ),
     Mistake(
         "ReLU instead of softplus",
         "That is max(a, 0), which softplus comes close to far from 0. At a = 0 softplus is log 2.",
@@ -83,10 +87,26 @@ SOFTPLUS_MISTAKES = (
         "One value for each a: the result has the shape of the input.",
         lambda a: np.logaddexp(0.0, a).sum(),
     ),
+    Mistake(*TOO_EARLY, when=linear_for_large_ones),
+)
+
+EXTREME_MISTAKES = (  # looked for where the answer is right for ordinary numbers
+    Mistake(
+        "overflow",
+        "For a = 1000 or −1000 the result is not finite: e^1000 is more than a float holds, and log 0 is −inf. "
+        "Rewrite the formula until no exponent is positive.",
+        when=not_finite,
+    ),
+    Mistake(
+        "overflow replaced by a number",
+        "softplus(1000) is 1000; yours is about 1e308, the largest float, put where the formula overflows. "
+        "Rewrite the formula until no exponent is positive.",
+        when=lambda got, want: bool(max(as_float64(each).max() for each in got) > 1e30),
+    ),
     Mistake(
         "clipped",
         "Large values are cut off: softplus(1000) is 1000. Clipping hides an overflow; algebra removes it.",
-        when=only_large_ones_wrong,
+        when=lambda got, want: all(bool((as_float64(g) <= w + 1e-3).all()) for g, w in zip(got, want, strict=True)),
     ),
 )
 
@@ -95,8 +115,12 @@ SOFTPLUS_MISTAKES = (
 def softplus(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = [(4 * rng.normal(size=shape),) for shape in ((3, 4), (5,), (2, 1, 3))]
-    cases.append((np.array([-1000.0, 1000.0, 0.0, 40.0, 5.1, 6.1, 7.1, 8.1]),))
     examine_formula(answer, cases, log_one_plus_exp, SOFTPLUS_MISTAKES, "the shape of the input")
+    extremes = np.array([-1000.0, 1000.0, 0.0, 40.0])
+    examine_formula(answer, [(extremes,)], log_one_plus_exp, EXTREME_MISTAKES, "the shape of the input")
+    rising = np.array([0.1, 1.1, 2.1, 3.1, 4.1, 5.1, 6.1, 7.1, 8.1, 9.1, 10.1])
+    if not np.allclose(as_float64(answer(rising)), log_one_plus_exp(rising), rtol=2e-6, atol=0):  # e^−10.1 is 4e-5
+        raise Finding("mistake", TOO_EARLY[1], TOO_EARLY[0])
     tail = np.array([-25.0, -30.0, -40.0])
     if not np.allclose(as_float64(answer(tail)), np.exp(tail), rtol=1e-3, atol=0):  # e^a to 11 digits
         hint = (
@@ -162,6 +186,11 @@ GAUSSIAN_MISTAKES = (
         "normaliser left out",
         "This is −Σ(x − m)²/2σ² alone. The density's factor 1/√(2πσ²) is missing, once for each pixel.",
         lambda x, mean, var: -squares(x, mean) / (2 * var),
+    ),
+    Mistake(
+        "squared error alone",
+        "This is −Σ(x − m)². A Gaussian divides it by 2σ², and has the factor 1/√(2πσ²) for each pixel.",
+        lambda x, mean, var: -squares(x, mean),
     ),
     Mistake(
         "2π left out",
@@ -319,12 +348,12 @@ RECONSTRUCTION_MISTAKES = (
 )
 
 
-def bent_decoder(rng: np.random.Generator, D: int, P: int) -> Decoder:
+def bent_decoder(rng: np.random.Generator, D: int, P: int, strength: float = 2.0) -> Decoder:
     """Not linear, so that averages of z, of logits and of images all differ."""
     W, V = rng.normal(size=(D, 6)), rng.normal(size=(6, P))
 
     def decode(z: Array) -> Array:
-        return np.asarray(2 * np.tanh(z @ W + 0.5) @ V)
+        return np.asarray(strength * np.tanh(z @ W + 0.5) @ V)
 
     return decode
 
@@ -498,17 +527,12 @@ def partly_summed(got: list[Any], want: list[Any]) -> bool:
     return all(map(adds_up, got, want))
 
 
-def only_sure_ones_wrong(got: list[Any], want: list[Any]) -> bool:
-    """Right but for the last case, whose decoder is sure and mistaken."""
-    return all(map(agree, got[:-1], want[:-1]))
-
-
 REC_MISTAKES = (
     Mistake(
-        "not finite for a sure decoder",
-        "At a logit of ±1000 a probability is rounded to 0 or 1 and its logarithm is −inf; or e^1000 overflows. "
-        "Do the algebra on the logits, as lesson 02 does, so that no exponent is positive.",
-        when=not_finite,
+        "logits taken for probabilities",
+        "Every cost is NaN: a logit may be negative, and the logarithm of a negative number is none. "
+        "log m and log(1 − m) want probabilities; written with logits, −log p is log(1 + e^logit) − x · logit.",
+        when=lambda got, want: all(np.isnan(as_float64(each)).all() for each in got),
     ),
     Mistake(
         "still squashed twice",
@@ -565,11 +589,26 @@ REC_MISTAKES = (
         "That is Σ(x − m)², up to a factor the reconstruction term of a Gaussian. Here each pixel is a coin.",
         lambda logits, x: ((x - logistic(logits)) ** 2).sum(axis=(1, 2, 3)),
     ),
+)
+
+SURE_MISTAKES = (  # looked for where the answer is right for ordinary logits; the cases are logits of ±60 and of ±1000
+    Mistake(
+        "the logarithm of 0",
+        "Where the decoder is sure, the probability is rounded to 0 or 1 and its logarithm is −inf. "
+        "Do the algebra on the logits, as lesson 02 does.",
+        when=lambda got, want: not np.isfinite(as_float64(got[0])).all(),
+    ),
+    Mistake(
+        "e^logit overflows",
+        "For logits of ±1000 the result is not finite: e^1000 is more than a float holds. "
+        "log(1 + e^a) is also `np.logaddexp(0, a)`, which no a can break.",
+        when=lambda got, want: not np.isfinite(as_float64(got[1])).all(),
+    ),
     Mistake(
         "clipped",
         "A decoder that is sure and mistaken pays about 1000 nats a pixel at a logit of 1000. Yours pays less: "
         "something is clipped, and there its gradient would be 0. With logits nothing has to be clipped.",
-        when=only_sure_ones_wrong,
+        when=lambda got, want: bool((as_float64(got[1]) < want[1] - 1).any()),
     ),
 )
 
@@ -579,10 +618,13 @@ def repaired_rec(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     sizes = ((3, 1, 4, 5), (2, 3, 3, 2), (4, 2, 1, 6))
     cases = [(3 * rng.normal(size=size), rng.random(size)) for size in sizes]
+    examine_formula(answer, cases, cost_of_images, REC_MISTAKES, "one number an image, in nats")
     white = rng.integers(0, 2, size=(2, 1, 3, 4)).astype(float)
-    sure = 1000 * (2 * white - 1)
+    white[:, :, :, :2] = 0, 1  # each row has both
+    sure = 2 * white - 1
     sure[:, :, 0] *= -1  # and mistaken about the first row
-    examine_formula(answer, [*cases, (sure, white)], cost_of_images, REC_MISTAKES, "one number an image, in nats")
+    of_sure_ones = [(60 * sure, white), (1000 * sure, white)]
+    examine_formula(answer, of_sure_ones, cost_of_images, SURE_MISTAKES, "one number an image, in nats")
 
 
 # ---- the whole pass, with K samples -------------------------------------------------------------------
@@ -646,22 +688,7 @@ def out_of_order(got: list[Any], want: list[Any]) -> bool:
     return any(map(in_this, permutations(range(3))))
 
 
-def only_the_sure_wrong(got: list[Any], want: list[Any]) -> bool:
-    """Right but for the last case, whose decoder is sure of each pixel."""
-    return all(map(agree, got[:-1], want[:-1]))
-
-
 PASS_MISTAKES = (
-    Mistake(
-        "unstable for a sure decoder",
-        "At logits of ±1000 a pixel costs 0 or 1000 nats. Yours overflows, or is clipped: compute it from the logits.",
-        when=only_the_sure_wrong,
-    ),
-    Mistake(
-        "sign of rec flipped",
-        "rec is −log p(x|z), averaged over the samples; the loss adds it to the KL.",
-        from_terms(lambda rec, kl: added(-rec.mean(axis=0), kl.sum(axis=1))),
-    ),
     Mistake(
         "factor ½ missing in the KL",
         "rec is right. Every term of the KL between Gaussians carries ½.",
@@ -759,11 +786,47 @@ PASS_MISTAKES = (
         from_terms(lambda rec, kl: (-rec.mean(axis=0) - kl.sum(axis=1), rec.mean(axis=0), kl.sum(axis=1))),
     ),
     Mistake(
+        "the ELBO and the log-likelihood",
+        "These are the ELBO and log p(x | z). The task wants what training makes small: −ELBO, and rec = −log p(x|z).",
+        from_terms(lambda rec, kl: (-rec.mean(axis=0) - kl.sum(axis=1), -rec.mean(axis=0), kl.sum(axis=1))),
+    ),
+    Mistake(
+        "log-likelihood returned as rec",
+        "The loss is right, but the second result is log p(x | z). rec is its negative: loss = rec + kl.",
+        from_terms(lambda rec, kl: (rec.mean(axis=0) + kl.sum(axis=1), -rec.mean(axis=0), kl.sum(axis=1))),
+    ),
+    Mistake(
         "averaged over the batch",
         "The average over the batch is the caller's: return one number for each image.",
         from_terms(lambda rec, kl: added(rec.mean(), kl.sum(axis=1).mean())),
     ),
 )
+
+SURE_PASS_MISTAKES = (
+    Mistake(
+        "unstable for a sure decoder",
+        "Right for ordinary logits, but not for ±1000: a pixel costs 0 where the decoder is sure and right, and 1000 "
+        "where it is mistaken. No sigmoid, no clipping and no e^logit: compute the cost from the logits, as in the "
+        "lesson.",
+        when=lambda got, want: True,
+    ),
+)
+
+
+def sure_pass(rng: np.random.Generator) -> tuple[Any, ...]:
+    """A decoder that is sure of every pixel; it is right about the first image, and about half of the second one."""
+    painted = np.array([1.0, 0.0, *rng.integers(0, 2, size=2), 1.0, 0.0])
+    V = rng.normal(size=(2, 6))
+
+    def encode(x: Array) -> tuple[Array, Array]:
+        return x[..., :2] - 0.5, x[..., 4:] - 1
+
+    def decode(z: Array) -> Array:
+        return np.asarray(1000 * (2 * painted - 1) + z @ V)
+
+    other = painted.copy()
+    other[-3:] = 1 - other[-3:]
+    return encode, decode, np.stack([painted, other]), rng.normal(size=(3, 2, 2))
 
 
 @check("02/negative_elbo", "The whole pass, with K samples")
@@ -776,7 +839,7 @@ def negative_elbo(answer: Answer, seed: int) -> None:
         def encode(x: Array, to_mu: Array = to_mu, to_logvar: Array = to_logvar) -> tuple[Array, Array]:
             return x @ to_mu, np.sin(x @ to_logvar) - 0.4
 
-        cases.append((encode, bent_decoder(rng, D, P), rng.random((B, P)), rng.normal(size=(K, B, D))))
-    encode, decode, x, eps = cases[-1]
-    cases.append((encode, lambda z: 1000 * np.sign(decode(z)), (x > 0.5).astype(float), eps))
-    examine_formula(answer, cases, whole_pass, PASS_MISTAKES, "loss, rec and kl, one number each for every image")
+        cases.append((encode, bent_decoder(rng, D, P, 0.5), rng.random((B, P)), rng.normal(size=(K, B, D))))
+    meaning = "loss, rec and kl, one number each for every image"
+    examine_formula(answer, cases, whole_pass, PASS_MISTAKES, meaning)
+    examine_formula(answer, [sure_pass(rng)], whole_pass, SURE_PASS_MISTAKES, meaning)
