@@ -25,7 +25,10 @@ RANDOM_SEEDS = 500 if os.environ.get("VAE_COURSE_LONG") else 3
 each_bench = pytest.mark.parametrize("bench", BENCHES.values(), ids=list(BENCHES))
 
 
-@each_bench
+@pytest.mark.parametrize(
+    "bench",
+    [pytest.param(bench, id=task, marks=[pytest.mark.slow] * bench.check.random) for task, bench in BENCHES.items()],
+)
 def test_right_answers_are_accepted_and_mistakes_named(bench: Bench) -> None:
     assert bench.run(range(RANDOM_SEEDS if bench.check.random else SEEDS), range(SEEDS)).problems == []
 
