@@ -269,6 +269,23 @@ def no_minus_one(mu, logvar, prior_mu, prior_logvar):
     return 0.5 * (np.log(w / v) + (v + (mu - prior_mu) ** 2) / w).sum(1)
 
 
+@between.names("logarithms of the variances left out")
+def no_logarithm(mu, logvar, prior_mu, prior_logvar):
+    v, w = np.exp(logvar), np.exp(prior_logvar)
+    return 0.5 * ((v + (mu - prior_mu) ** 2) / w - 1).sum(1)
+
+
+@between.names("q's variance left out")
+def only_means_and_logarithms(mu, logvar, prior_mu, prior_logvar):
+    return 0.5 * ((mu - prior_mu) ** 2 * np.exp(-prior_logvar) + prior_logvar - logvar).sum(1)
+
+
+@between.names("distance not squared")
+def absolute_distance(mu, logvar, prior_mu, prior_logvar):
+    v, w = np.exp(logvar), np.exp(prior_logvar)
+    return 0.5 * (np.log(w / v) + (v + np.abs(mu - prior_mu)) / w - 1).sum(1)
+
+
 @between.rejects("wrong")
 def right_only_at_one_mean_and_unit_variance(mu, logvar, prior_mu, prior_logvar):
     return 0.5 * np.abs(mu - prior_mu).sum(1) + 0 * logvar.sum(1)

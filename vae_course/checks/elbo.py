@@ -183,6 +183,23 @@ KL_MISTAKES = (
         lambda mu, logvar, m, lv: 0.5 * (lv - logvar + np.exp(logvar - lv) + (mu - m) ** 2 - 1).sum(axis=1),
     ),
     Mistake(
+        "logarithms of the variances left out",
+        "The normalisers of q and p differ: ½ (log σ_p² − log σ²) for each latent is missing.",
+        lambda mu, logvar, m, lv: kl(mu, logvar, m, lv) - 0.5 * (lv - logvar).sum(axis=1),
+    ),
+    Mistake(
+        "q's variance left out",
+        "E_q[(z − μ_p)²] is σ² + (μ − μ_p)²: the spread of q counts as well, and so does the −1.",
+        lambda mu, logvar, m, lv: 0.5 * (lv - logvar + (mu - m) ** 2 / np.exp(lv)).sum(axis=1),
+    ),
+    Mistake(
+        "distance not squared",
+        "The distance of the means enters squared; the absolute value agrees with it at 0 and at 1 only.",
+        lambda mu, logvar, m, lv: (
+            0.5 * (lv - logvar + np.exp(logvar - lv) + np.abs(mu - m) / np.exp(lv) - 1).sum(axis=1)
+        ),
+    ),
+    Mistake(
         "log-ratio of the variances flipped",
         "log σ_p² − log σ²: a q that is narrower than the prior costs more, so its own logvar is subtracted.",
         lambda mu, logvar, m, lv: kl(mu, logvar, m, lv) + (logvar - lv).sum(axis=1),
