@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vae_course.classroom import feedback, html, progress, report
-from vae_course.classroom.results import Result, Sheet, Task, TaskResult
+from vae_course.classroom.results import RECORD, Result, Sheet, Task, TaskResult
 
 NASTY = [
     "<script>alert(1)</script>",
@@ -168,7 +168,7 @@ def with_everywhere(words: str) -> tuple[Result, Sheet]:
 
 
 def check_cell(*records, task="kl", grade=True, solution=False):
-    outputs = [new_output("display_data", {"text/plain": "said", progress.RECORD: record}) for record in records]
+    outputs = [new_output("display_data", {"text/plain": "said", RECORD: record}) for record in records]
     flags = {"grade": grade, "solution": solution, "points": 1, "grade_id": f"check-{task}"}
     return new_code_cell("check()", outputs=outputs, metadata={"nbgrader": flags})
 
@@ -463,4 +463,4 @@ def test_progress_without_a_folder_says_what_to_name(tmp_path, monkeypatch, caps
 def test_progress_reads_the_records_that_the_checks_write():
     from vae_course import checks  # here, because it brings PyTorch, which the pages do without
 
-    assert checks.MIME == progress.RECORD
+    assert checks.MIME == RECORD

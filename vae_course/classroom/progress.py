@@ -21,9 +21,9 @@ from vae_course.classroom.html import (
     table,
 )
 from vae_course.classroom.release import HEADING, is_answer, is_graded, name_of
+from vae_course.classroom.results import RECORD
 
 Record = dict[str, str]
-RECORD = "application/vnd.vae-course.check+json"
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Place:
 def _environment(home: str) -> dict[str, str]:
     settings = {"HOME": home, "TMPDIR": "/tmp", "USER": "learner", "LOGNAME": "learner", "LANG": "C.UTF-8"}
     settings |= {"MPLCONFIGDIR": f"{home}/.matplotlib", "IPYTHONDIR": f"{home}/.ipython"}
-    settings |= {"XDG_CACHE_HOME": f"{home}/.cache", "JUPYTER_PLATFORM_DIRS": "1", "MPLBACKEND": "inline"}
+    settings |= {"XDG_CACHE_HOME": f"{home}/.cache", "JUPYTER_PLATFORM_DIRS": "1"}
     settings |= {"VAE_COURSE_STRICT": "1", "VAE_COURSE_OFFLINE": "1", "VAE_COURSE_FAST": "1"}
     settings |= {"VAE_COURSE_CACHE": f"{home}/.cache/vae-course", "NBGRADER_EXECUTION": "autograde"}
     settings |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}

@@ -20,9 +20,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from vae_course.classroom.results import RECORD
 from vae_course.classroom.sandbox import Limits, Place, command, plain_environment, process_filter, short_folder
 
-RECORD = "application/vnd.vae-course.check+json"
 RECORD_KEYS = ("task", "verdict", "mistake", "hint")
 RECORD_LENGTH, MOST_RECORDS = 500, 20
 OUTPUT_LENGTH = 4000
