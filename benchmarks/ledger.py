@@ -37,6 +37,12 @@ def rows() -> list[tuple[str, str, str]]:
     gradients, conv = figures("03_gradients"), figures("04_low_level_pytorch")
     peer = results.load("peer")["figures"]["median"]
     checks = results.load("checks")["figures"]["all"]
+    apart, space = figures("05_autoencoder_vs_vae")["samples"], figures("06_latent_space")["table"]
+    trade, scores = figures("07_beta_vae"), figures("08_disentanglement")
+    asked = figures("09_conditional_vae")
+    pad, sliders = results.load("pad")["figures"]["table"][0], results.load("sliders")["figures"]["median"]
+    frechet = [apart[name]["Fréchet"] for name in ("AE, N(0, I)", "AE, mixture", "VAE, N(0, I)", "test images")]
+    full, collapsed = asked["report"]["full"], asked["report"]["collapsed (β = 50)"]
     checked = max(gradients["finite_difference_error"], gradients["autograd_error"])
     seconds = f"after {conv['training_seconds']:.0f} s of training"
     in_time = f"test loss after the time that pytorch/examples trains ten epochs ({peer['peer_seconds']:.0f} s)"
@@ -50,6 +56,47 @@ def rows() -> list[tuple[str, str, str]]:
         ("hand-written gradients, largest relative error", f"{checked:.1e}", "lesson 03"),
         ("VAE trained by NumPy for one epoch, test −ELBO", f"{gradients['test_loss']:.1f} nats", "lesson 03"),
         (f"convolutional VAE, test −ELBO {seconds}", f"{conv['test_loss']:.1f} nats", "lesson 04"),
+        (
+            "Fréchet distance on our classifier's features: autoencoder sampled from N(0, I); from a mixture fitted "
+            "to its codes; VAE from N(0, I); real test images",
+            "; ".join(f"{value:.1f}" for value in frechet),
+            "lesson 05",
+        ),
+        (
+            "2, 4, 16 latents: SSIM of rebuilt test images",
+            ", ".join(f"{row['SSIM']:.2f}" for row in space),
+            "lesson 06",
+        ),
+        (
+            "slopes of the rate–distortion curve that lie between their two β",
+            f"{sum(row[3] == 0 for row in trade['slopes'])} of {len(trade['slopes'])}",
+            "lesson 07",
+        ),
+        (
+            "MIG of a perfect code; of the same, rotated at random; of noise",
+            "; ".join(f"{scores['mig'][name]:.2f}" for name in ("perfect", "rotated", "noise")),
+            "lesson 08",
+        ),
+        (
+            "digits asked of the conditional VAE that an independent classifier reads as asked "
+            f"(real digits: {asked['real']:.1%}); their variance within a class, of the real ones'",
+            f"{full['asked']:.1%}; {full['variance']:.2f} (collapsed: {collapsed['asked']:.1%}; "
+            f"{collapsed['variance']:.2f})",
+            "lesson 09",
+        ),
+        (
+            "slider moved to new picture: in the kernel; in the browser, beside `interact` with matplotlib",
+            f"{sliders['kernel_ms']:.1f} ms; "
+            f"{sliders['browser_ms']:.0f} ms, {sliders['browser_ratio']:.2f} of its time "
+            f"(a slider that does nothing: {sliders['browser_floor_ms']:.0f} ms)",
+            "`benchmarks/sliders.py`",
+        ),
+        (
+            "the pad: size in a notebook, as a file; largest difference from PyTorch; frames a second",
+            f"{pad['in a notebook (kB)']} kB, {pad['as a file (kB)']} kB; "
+            f"{pad['largest difference (255ths)']:.2f}/255; {pad['frames a second']}",
+            "`benchmarks/pad.py`",
+        ),
         (
             "time to beat the test loss of pytorch/examples after ten epochs "
             f"({peer['peer_test_loss']:.1f} nats; ours {peer['our_test_loss']:.1f})",

@@ -191,6 +191,11 @@ print(
 # | [02 · One forward pass in NumPy](02_numpy_forward.ipynb) | what does a VAE compute, number by number? |
 # | [03 · Gradients through a sample](03_gradients.ipynb) | how can we differentiate something random? |
 # | [04 · A VAE from functions](04_low_level_pytorch.ipynb) | what do the ready-made layers and losses hide? |
+# | [05 · Autoencoder against VAE](05_autoencoder_vs_vae.ipynb) | what does the V add? |
+# | [06 · Inside the latent space](06_latent_space.ipynb) | what is in there? |
+# | [07 · What β trades](07_beta_vae.ipynb) | what do we gain and lose by weighing the KL? |
+# | [08 · Disentanglement](08_disentanglement.ipynb) | does a single latent mean something? |
+# | [09 · Conditional VAE](09_conditional_vae.ipynb) | how do we ask for a seven? |
 #
 # Each of these lessons has a sheet of exercises, linked at its end: functions to write, with a check below each that says which mistake it found. `make progress` shows what you have solved so far.
 #
@@ -198,7 +203,7 @@ print(
 #
 # ## Your checklist for the whole course
 #
-# Come back to this list, and tick what you could explain to somebody else without notes. Lessons 01 to 04 are enough for the first four boxes; the last two ask for more.
+# Come back to this list, and tick what you could explain to somebody else without notes. The first four boxes are lessons 01 to 04, and lesson 07 goes deeper into the fourth; the last two are lessons 06 and 09.
 #
 # - [ ] **ELBO derivation.** I can derive the evidence lower bound from log p(x), and name what separates the two.
 # - [ ] **Reparameterisation.** I can say why a sample blocks the gradient, how z = μ + σ·ε lets it through, and how to test that it does.

@@ -577,4 +577,4 @@ print(json.dumps({"source": digits.source, **figures}))
 # - Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, *Image Quality Assessment: From Error Visibility to Structural Similarity*, IEEE Transactions on Image Processing 13, 2004.
 # - The published losses: [pytorch/examples](https://github.com/pytorch/examples) `vae/main.py` (commit 77f55b9); [fastai/course22p2](https://github.com/fastai/course22p2) `nbs/29_vae.ipynb` (df93232); ARENA 3.0, chapter 0.5 (as of May 2026); [AntixK/PyTorch-VAE](https://github.com/AntixK/PyTorch-VAE) `models/vanilla_vae.py`, `experiment.py` and `configs/vae.yaml` (a6896b9); [ageron/handson-ml3](https://github.com/ageron/handson-ml3), chapter 17. Several of them use other images of the same size, Fashion-MNIST for instance; β does not depend on that.
 #
-# **Exercises:** [sheet 04](../exercises/04_low_level_pytorch.ipynb) · Back to the map and your checklist: [00 · Start here](00_start_here.ipynb)
+# **Exercises:** [sheet 04](../exercises/04_low_level_pytorch.ipynb) · **Next:** [05 · Autoencoder against VAE](05_autoencoder_vs_vae.ipynb)

@@ -266,6 +266,17 @@ def test_outputs_are_reused_only_for_the_same_code_on_a_full_run(
     assert builder.reused(builder.parse_source(text, course), target, text, builder.package_digests(course)) is None
 
 
+def test_a_modules_page_counts_as_the_module(tmp_path: Path) -> None:
+    package = tmp_path / "vae_course"
+    package.mkdir()
+    for name in ("pad.py", "plots.py", "pad.html"):
+        (package / name).write_text("one")
+    before = builder.package_digests(tmp_path)
+    (package / "pad.html").write_text("another")
+    after = builder.package_digests(tmp_path)
+    assert {name for name in after if after[name] != before[name]} == {"vae_course.pad"}
+
+
 def test_package_edit_is_listed_and_executes_its_importers_only(
     course: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

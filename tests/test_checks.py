@@ -1,5 +1,6 @@
 """Every check against right answers in several styles, wrong ones, and functions that do anything but answer."""
 
+import math
 import os
 import random
 import re
@@ -16,7 +17,7 @@ import torch
 from bench import Bench, load_benches
 
 from vae_course import checks, results
-from vae_course.checks.answer import TimeUp, time_limit
+from vae_course.checks.answer import Answer, Finding, TimeUp, time_limit
 from vae_course.checks.check import LATEST, UNREADABLE, check
 
 BENCHES = load_benches()
@@ -227,6 +228,17 @@ def test_inputs_that_an_answer_changes_are_noticed(kl: checks.Check) -> None:
         return result
 
     assert kl.record(in_place).mistake == "changes its inputs"
+
+
+def test_numbers_sorted_in_place_are_noticed() -> None:
+    def last(numbers: list[float]) -> float:
+        numbers.sort()
+        return numbers[-1]
+
+    with pytest.raises(Finding, match="changes what it was given"):
+        Answer(last, "last")([3.0, 1.0, 2.0])
+    assert Answer(max, "max")([3.0, 1.0, 2.0]) == 3.0
+    assert Answer(len, "len")([math.nan, "a"]) == 2  # a NaN that stays a NaN is no change
 
 
 def test_a_key_press_is_not_swallowed(kl: checks.Check) -> None:

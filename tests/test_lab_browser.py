@@ -5,12 +5,9 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,25 +15,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from browser import browser_page, find_chromium, free_port, run_all_cells, wait_for
 from places import borrow_environment, clean_environment, copy_course, site_packages
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")
 def chromium(missing: Callable[[str, str], NoReturn]) -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return found or missing("browser", "no Chromium on PATH (Debian: apt install chromium)")
+    return find_chromium(missing)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +54,7 @@ def lab(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     """`make lab` in a terminal of its own, and the address that it prints."""
     home = tmp_path_factory.mktemp("home")  # no settings, kernels or trusted notebooks of whoever runs the tests
     folders = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     output = home / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
@@ -95,23 +80,9 @@ def lab(course: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
 
 @pytest.fixture(scope="module")
 def page(chromium: str, lab: tuple[Any, str]) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
+    with browser_page(chromium) as page:
         page.goto(lab[1])
         yield page
-        print("open dialogs:", page.locator(".jp-Dialog").all_inner_texts())  # pytest shows it after a failure
-        browser.close()
-
-
-def run_all_cells(page: Any) -> None:
-    """By the menu, once the kernel is there: pressed before, JupyterLab runs nothing or asks for a kernel each time."""
-    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=90_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=90_000)
-    page.locator(".lm-MenuBar-item", has_text=re.compile("^Run$")).click()
-    page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
 
 
 def git(course: Path, *words: str) -> str:

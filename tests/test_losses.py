@@ -9,9 +9,11 @@ from torch.distributions import Bernoulli, Laplace, Normal, kl_divergence
 from vae_course.losses import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
+    kl_per_latent,
     kl_to_standard_normal,
     laplace_log_likelihood,
     negative_elbo,
+    reconstruction_loss,
     reparameterize,
 )
 
@@ -61,6 +63,7 @@ def test_kl_is_that_of_torch_distributions(seed):
     want = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(torch.zeros_like(mu), torch.ones_like(mu)))
     assert kl_to_standard_normal(mu, logvar).shape == (5,)
     torch.testing.assert_close(kl_to_standard_normal(mu, logvar), want.sum(dim=1))
+    torch.testing.assert_close(kl_per_latent(mu, logvar), want)
 
 
 def test_kl_at_a_tenth_of_the_priors_width():
@@ -258,6 +261,38 @@ def test_the_bounds_gradient_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(loss, weights)
 
 
+def test_a_condition_reaches_encoder_and_decoder():
+    """Two tensors beside the images; the oracle is the same model with the condition built in."""
+
+    class Shifted(Linear):
+        def encode(self, x, c, scale):
+            mu, logvar = super().encode(x)
+            return mu + c[:, None], logvar * scale
+
+        def decode(self, z, c, scale):
+            return super().decode(z) - c[:, None, None, None] * scale
+
+    model, x, c, scale = Shifted(), pixels(4, *SHAPE), draw(5, 5), torch.tensor(0.5, dtype=torch.float64)
+    parts = negative_elbo(model, x, c, scale, generator=torch.Generator().manual_seed(1))
+    mu, logvar = Linear().encode(x)
+    mu, logvar = mu + c[:, None], logvar / 2
+    z = reparameterize(mu, logvar, generator=torch.Generator().manual_seed(1))
+    logits = Linear().decode(z) - c[:, None, None, None] / 2
+    torch.testing.assert_close(parts["rec"], -summed(Bernoulli(logits=logits, validate_args=False).log_prob(x)))
+    torch.testing.assert_close(parts["kl"], kl_to_standard_normal(mu, logvar))
+
+
+def test_a_plain_autoencoder_decodes_the_mean_and_pays_no_kl():
+    model, x = Linear(), pixels(4, *SHAPE)
+    parts = reconstruction_loss(model, x)
+    logits = model.decode(model.encode(x)[0])
+    torch.testing.assert_close(parts["loss"], -summed(Bernoulli(logits=logits, validate_args=False).log_prob(x)))
+    assert torch.equal(parts["loss"], parts["rec"])
+    assert set(parts) == {"loss", "rec"}
+    parts = reconstruction_loss(model, x, log_likelihood=lambda mean, x: gaussian_log_likelihood(mean, x, var=0.3))
+    torch.testing.assert_close(parts["rec"], -summed(Normal(logits, 0.3**0.5).log_prob(x)))
+
+
 def test_the_bound_leaves_its_input_alone():
     x = pixels(4, *SHAPE)
     before = x.clone()
@@ -307,7 +342,7 @@ def test_a_variance_or_scale_that_is_not_one_positive_number_is_refused(value):
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (4, 3)])
 def test_mu_and_logvar_of_different_shapes_are_refused(shape):
-    for function in (kl_to_standard_normal, reparameterize):
+    for function in (kl_to_standard_normal, kl_per_latent, reparameterize):
         with pytest.raises(ValueError, match=r"mu and logvar must have one shape, got \(3, 4\) and \("):
             function(torch.zeros(3, 4), torch.zeros(shape))
 

@@ -1,4 +1,4 @@
-"""The two rulers, by hand and against torchmetrics."""
+"""The three rulers, by hand and against scikit-image."""
 
 import math
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from vae_course.metrics import mse, ssim
+from vae_course.metrics import mse, psnr, ssim
 
-both = pytest.mark.parametrize("metric", [mse, ssim])
+each = pytest.mark.parametrize("metric", [mse, psnr, ssim])
 
 
 def pair(channels, height=19, width=23, noise=0.1):
@@ -45,22 +45,23 @@ def test_ssim_of_one_window_by_the_definition():
     assert ssim(torch.tensor(x)[None, None], torch.tensor(y)[None, None]).item() == pytest.approx(want, rel=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # it imports scipy's and scikit-image's filters, which takes seconds
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(28, 28), (11, 30), (19, 23)])
-def test_ssim_is_that_of_torchmetrics(channels, size):
-    """On its map: it averages windows that reach over the border, too; Wang et al. and ours stay inside."""
-    from torchmetrics.functional.image import structural_similarity_index_measure  # takes seconds to import
+def test_ssim_and_psnr_are_those_of_scikit_image(channels, size):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     x, y = pair(channels, *size)
-    _, full = structural_similarity_index_measure(y, x, data_range=1.0, return_full_image=True)
-    assert full.shape == x.shape
-    want = full[..., 5:-5, 5:-5].mean(dim=(1, 2, 3))
-    got = ssim(x, y)
-    assert got.shape == (4,)
-    torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}  # as in the paper
+    pairs = list(zip(x.numpy(), y.numpy(), strict=True))
+    want = torch.tensor([structural_similarity(a, b, data_range=1.0, channel_axis=0, **wang) for a, b in pairs])
+    assert ssim(x, y).shape == (4,)
+    torch.testing.assert_close(ssim(x, y), want, rtol=0, atol=1e-9)
     torch.testing.assert_close(ssim(x.float(), y.float()).double(), want, rtol=0, atol=1e-4)
-    assert 0 < got.min() < got.max() < 0.95  # neither trivial end is what was compared
+    assert 0 < want.min() < want.max() < 0.95  # neither trivial end is what was compared
+    want = torch.tensor([peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs])
+    torch.testing.assert_close(psnr(x, y), want, rtol=0, atol=1e-9)
+    torch.testing.assert_close(psnr(x.float(), y.float()).double(), want, rtol=0, atol=1e-4)
 
 
 def test_ssim_of_flat_images_is_its_luminance_term():
@@ -81,7 +82,7 @@ def test_equal_images_score_best_and_order_does_not_matter(channels):
     assert (ssim(x, y).diff() < 0).all()
 
 
-@both
+@each
 def test_one_number_per_image(metric):
     x, y = pair(1)
     torch.testing.assert_close(metric(x, y)[2:3], metric(x[2:3], y[2:3]))
@@ -93,20 +94,20 @@ def test_small_images_have_no_ssim():
             ssim(torch.zeros(1, 1, *size), torch.zeros(1, 1, *size))
 
 
-@both
+@each
 @pytest.mark.parametrize("shape", [(1, 1, 28, 28), (4, 3, 28, 28), (4, 1, 28, 1), (28, 28)])
 def test_images_of_different_shapes_are_refused(metric, shape):
     with pytest.raises(ValueError, match=r"two image batches of one shape \(B, C, H, W\), got \(4, 1, 28, 28\), \("):
         metric(torch.zeros(4, 1, 28, 28), torch.zeros(shape))
 
 
-@both
+@each
 def test_images_without_a_batch_axis_are_refused(metric):
     with pytest.raises(ValueError, match=r"one shape \(B, C, H, W\), got \(28, 28\), \(28, 28\)"):
         metric(torch.zeros(28, 28), torch.zeros(28, 28))
 
 
-@both
+@each
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_pixels_outside_the_unit_range_are_refused_by_name(metric, value):
     good, bad = torch.zeros(1, 1, 28, 28), torch.full((1, 1, 28, 28), value)
@@ -116,7 +117,7 @@ def test_pixels_outside_the_unit_range_are_refused_by_name(metric, value):
         metric(good, bad)
 
 
-@both
+@each
 def test_integer_pixels_are_refused(metric):
     with pytest.raises(TypeError, match="x must be float"):
         metric(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, 1, 28, 28, dtype=torch.uint8))

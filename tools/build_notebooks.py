@@ -137,9 +137,13 @@ def parse_source(text: str, root: Path) -> NotebookNode:
 
 
 def package_digests(root: Path) -> dict[str, str]:
-    """Module name -> hash of its file, for all of vae_course."""
-    paths = {path: path.relative_to(root).with_suffix("").parts for path in (root / "vae_course").rglob("*.py")}
-    return {".".join(parts).removesuffix(".__init__"): sha256(read_text(path)) for path, parts in paths.items()}
+    """Module name -> hash of its file, and of the page that belongs to it, for all of vae_course."""
+    digests = {}
+    for path in (root / "vae_course").rglob("*.py"):
+        name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        page = path.with_suffix(".html")
+        digests[name] = sha256(read_text(path) + (read_text(page) if page.exists() else ""))
+    return digests
 
 
 def package_hash(modules: Iterable[str], digests: dict[str, str]) -> str:

@@ -30,3 +30,14 @@ def require_float(name: str, x: Tensor) -> None:
     """Raise TypeError on integers: pixels from 0 to 255 are the likeliest reason."""
     if not x.is_floating_point():
         raise TypeError(f"{name} must be float in [0, 1], got {x.dtype}: convert with x.float() / 255")
+
+
+def require_labels(c: Tensor, *, n: int, classes: int | None = None) -> None:
+    """Raise unless c holds n whole numbers, (n,), from 0 to classes - 1: TypeError on floats, else ValueError."""
+    if c.is_floating_point() or c.is_complex() or c.dtype == torch.bool:
+        raise TypeError(f"labels must be whole numbers, not one-hot vectors, got {c.dtype}: convert with labels.long()")
+    if c.shape != (n,):
+        raise ValueError(f"labels must have shape ({n},), got {tuple(c.shape)}: one for each example")
+    if classes is not None and n and not (c.min() >= 0 and c.max() < classes):
+        low, high = c.min().item(), c.max().item()
+        raise ValueError(f"labels must lie between 0 and {classes - 1}, got values from {low} to {high}")

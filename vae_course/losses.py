@@ -23,10 +23,32 @@ def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
     Never negative, and zero only at mu = 0, logvar = 0. Raises ValueError unless both are (B, D).
     Kingma and Welling 2014 (arXiv 1312.6114), appendix B.
     """
+    return kl_per_latent(mu, logvar).sum(dim=1)
+
+
+def kl_per_latent(mu: Tensor, logvar: Tensor) -> Tensor:
+    """The KL to the standard normal of each latent by itself, before the sum. mu, logvar: (B, D) -> (B, D), in nats.
+
+    Raises ValueError unless both are (B, D).
+    """
     _require_same_shape("mu", mu, "logvar", logvar)
     if mu.ndim != 2:
         raise ValueError(f"mu and logvar must have shape (B, D), one row per example; got {tuple(mu.shape)}")
-    return 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(dim=1)
+    return 0.5 * (mu**2 + logvar.exp() - logvar - 1)
+
+
+def kl_with_free_bits(mu: Tensor, logvar: Tensor, *, free: float) -> Tensor:
+    """The KL that is charged when each latent has `free` nats for nothing. mu, logvar: (B, D) -> (B,), in nats.
+
+    Its mean over the batch is Σ_j max(free, batch mean of KL_j): a latent that uses less than its allowance costs
+    the allowance, whatever it does, and gets no gradient. With free = 0 it is `kl_to_standard_normal`.
+    Raises ValueError on free that is negative or not finite. Kingma et al. 2016 (arXiv 1606.04934), appendix C.8.
+    """
+    if not (math.isfinite(free) and free >= 0):
+        raise ValueError(f"free must be a finite number of nats >= 0, got {free}")
+    kl = kl_per_latent(mu, logvar)  # (B, D)
+    within = kl.mean(dim=0) < free  # (D,): decided for the batch, not for each image; False for NaN, which stays seen
+    return torch.where(within, free, kl).sum(dim=1)
 
 
 def bernoulli_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
@@ -80,23 +102,40 @@ def standard_normal(shape: Sequence[int], *, like: Tensor, generator: torch.Gene
 def negative_elbo(
     model: Any,
     x: Tensor,
-    *,
+    *condition: Tensor,
     beta: float = 1.0,
+    free_bits: float = 0.0,
     log_likelihood: LogLikelihood = bernoulli_log_likelihood,
     generator: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
     """-ELBO = E_q[-log p(x|z)] + beta·KL(q(z|x) || p(z)), by one sample of z for each x.
 
-    model has encode(x) -> mu, logvar and decode(z); x is (B, C, H, W).
-    Returns "loss", "rec" and "kl", each (B,), in nats. Raises ValueError on beta that is negative or not finite.
+    model has encode(x) -> mu, logvar and decode(z); x is (B, C, H, W). A condition, labels c for instance, is handed
+    on to both, encode(x, c) and decode(z, c), and the bound is then on log p(x|c). free_bits is an allowance in nats
+    for each latent, see `kl_with_free_bits`; it changes "loss" alone. Returns "loss", "rec" and "kl", each (B,), in
+    nats. Raises ValueError on beta or free_bits that is negative or not finite.
     """
     if not (math.isfinite(beta) and beta >= 0):
         raise ValueError(f"beta must be a finite number >= 0, got {beta}")
-    mu, logvar = model.encode(x)
+    mu, logvar = model.encode(x, *condition)
     z = reparameterize(mu, logvar, generator=generator)
-    rec = -log_likelihood(model.decode(z), x)
+    rec = -log_likelihood(model.decode(z, *condition), x)
     kl = kl_to_standard_normal(mu, logvar)
-    return {"loss": rec + beta * kl, "rec": rec, "kl": kl}
+    charged = kl_with_free_bits(mu, logvar, free=free_bits)
+    return {"loss": rec + beta * charged, "rec": rec, "kl": kl}
+
+
+def reconstruction_loss(
+    model: Any, x: Tensor, *, log_likelihood: LogLikelihood = bernoulli_log_likelihood
+) -> dict[str, Tensor]:
+    """-log p(x|z) at z = mu(x), the loss of a plain autoencoder: no sample, no KL, and so no prior.
+
+    model and x as for `negative_elbo`, whose log-variances are left unused. Returns "loss" and "rec", equal, each
+    (B,), in nats.
+    """
+    mu, _ = model.encode(x)
+    rec = -log_likelihood(model.decode(mu), x)
+    return {"loss": rec, "rec": rec}
 
 
 def _require_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""How alike two images are, by two rulers; each returns one number per image and wants pixels in [0, 1]."""
+"""How alike two images are, by three rulers; each returns one number per image and wants pixels in [0, 1]."""
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,14 @@ def mse(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared error over the pixels. (B, C, H, W) twice -> (B,)."""
     _require_pair(x, y)
     return ((x - y) ** 2).flatten(1).mean(dim=1)
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio, 10·log₁₀(1 / mse), for data range 1. (B, C, H, W) twice -> (B,), in decibels.
+
+    Infinite for equal images. The mean over images is not the psnr of their mean squared error.
+    """
+    return -10 * mse(x, y).log10()
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:

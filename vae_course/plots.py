@@ -9,6 +9,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 # Okabe and Ito's colours, told apart by colour-blind readers; in grey print the dashes of `curves` do it
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
@@ -102,5 +103,8 @@ def show(picture: Axes | Figure, alt: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight", facecolor="white")
     plt.close(figure)
+    small = io.BytesIO()  # 256 colours take a third of the room; the octree keeps rare ones, such as single marks
+    with Image.open(buffer) as full:
+        full.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
     # the mime bundle is written out because IPython 7, which Colab has, knows no alt argument
-    display({"image/png": buffer.getvalue(), "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    display({"image/png": small.getvalue(), "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)

@@ -16,6 +16,7 @@ from vae_course.schedules import one_cycle
 
 Loss = Callable[..., dict[str, Tensor]]
 History = list[dict[str, float]]
+Schedule = Callable[[int, int], float]  # (step, steps) -> value; steps count from 0
 
 
 def fit(
@@ -27,6 +28,7 @@ def fit(
     test: Tensor | Sequence[Tensor] | None = None,
     batch_size: int = 128,
     lr: float = 1e-3,
+    beta: Schedule | None = None,
     generator: torch.Generator | None = None,
     precision: str = "fp32",
     after_epoch: Callable[[int], None] | None = None,
@@ -36,10 +38,11 @@ def fit(
     train, test: images (N, C, H, W) in [0, 1], or a tuple that starts with them (labels follow); they may lie on the
     CPU while the model does not. loss(model, *batch) returns tensors of shape (B,), "loss" among them; each row holds
     their means over the epoch, "epoch", "seconds" (training alone, added up), and, with test, the same means over the
-    test set as "test_loss" and so on. generator orders the batches. precision is "fp32", "bf16", or "auto": bf16 if a
-    short trial shows it faster; the choice is printed, and depends on the machine and its load. Raises ValueError or
-    TypeError on unusable images or a loss that is averaged already, FloatingPointError when the loss is no longer
-    finite. The model comes back in evaluation mode.
+    test set as "test_loss" and so on. beta, `schedules.linear_annealing` for instance, gives each training step the
+    weight that loss(..., beta=) then takes; the test losses use the loss's own. generator orders the batches.
+    precision is "fp32", "bf16", or "auto": bf16 if a short trial shows it faster; the choice is printed, and depends
+    on the machine and its load. Raises ValueError or TypeError on unusable images or a loss that is averaged already,
+    FloatingPointError when the loss is no longer finite. The model comes back in evaluation mode.
     """
     train, test = _as_tuple(train), None if test is None else _as_tuple(test)
     for images in (train[0], *(test[:1] if test else ())):
@@ -59,9 +62,11 @@ def fit(
     bar = tqdm(range(1, epochs + 1), "training", unit="epoch")
     for epoch in bar:
         start = time.perf_counter()
-        rates = [one_cycle((epoch - 1) * steps + step, epochs * steps, peak=lr) for step in range(steps)]
+        now = range((epoch - 1) * steps, epoch * steps)
+        rates = [one_cycle(step, epochs * steps, peak=lr) for step in now]
+        weights = [{"beta": beta(step, epochs * steps)} if beta else {} for step in now]
         order = batches(*train, size=batch_size, generator=generator)
-        row = _train_epoch(model, zip(order, rates, strict=True), loss, optimizer, precision)
+        row = _train_epoch(model, zip(order, rates, weights, strict=True), loss, optimizer, precision)
         seconds += time.perf_counter() - start
         if test:
             row |= {f"test_{name}": value for name, value in evaluate(model, test, loss=loss).items()}
@@ -76,19 +81,19 @@ def fit(
 
 def _train_epoch(
     model: nn.Module,
-    batches_and_rates: Iterable[tuple[tuple[Tensor, ...], float]],
+    scheduled: Iterable[tuple[tuple[Tensor, ...], float, dict[str, float]]],
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     precision: str,
 ) -> dict[str, float]:
-    """One pass over an epoch's batches, each with its learning rate; the mean of each term over the examples."""
+    """One pass over batches, each with its learning rate and loss weights; each term's mean over the examples."""
     device, count = next(model.parameters()).device, 0
     sums: dict[str, Tensor] = {}
     model.train()
-    for batch, rate in batches_and_rates:
+    for batch, rate, weights in scheduled:
         optimizer.param_groups[0]["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            terms = loss(model, *(t.to(device) for t in batch))
+            terms = loss(model, *(t.to(device) for t in batch), **weights)
         _require_per_example(terms, len(batch[0]))
         optimizer.zero_grad()
         terms["loss"].mean().backward()

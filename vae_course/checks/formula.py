@@ -100,6 +100,24 @@ def agree(result: Any, true: Any, rtol: float = 1e-4, atol: float = 1e-5) -> boo
     return theirs.shape == ours.shape and bool(np.allclose(theirs, ours, rtol=rtol, atol=atol))
 
 
+def plain(value: Any) -> Any:
+    """A number that came as a tensor or array with one value, as Python's; anything else as it is."""
+    single = isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 0
+    return value.item() if single else value
+
+
+def with_plain_numbers(answer: Answer) -> Answer:
+    """The same answer, its numbers as Python's; two in one tensor or array count as two results."""
+
+    def called(*case: Any) -> Any:
+        result = answer(*case)
+        if isinstance(result, (torch.Tensor, np.ndarray)) and result.ndim == 1:
+            return tuple(result.tolist())
+        return tuple(map(plain, result)) if isinstance(result, (tuple, list)) else plain(result)
+
+    return Answer(called, answer.name)
+
+
 def not_finite(got: list[Any], want: list[Any]) -> bool:
     """Somewhere infinite or NaN, and right wherever it is finite: a formula that is right only on paper."""
     both = [(as_float64(result), as_float64(true)) for result, true in zip(got, want, strict=True)]

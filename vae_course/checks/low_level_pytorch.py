@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_course.checks.answer import Answer, Finding
 from vae_course.checks.check import check
-from vae_course.checks.formula import Mistake, as_float64, examine_formula, is_numpy, named
+from vae_course.checks.formula import Mistake, as_float64, examine_formula, is_numpy, named, with_plain_numbers
 
 Array = NDArray[Any]
 Params = dict[str, Tensor]
@@ -27,21 +27,6 @@ def require_gradients(result: Tensor, inputs: Params, name: str, hint: str) -> t
     if len(gradients) < len(inputs):
         raise Finding("mistake", hint, name)
     return gradients
-
-
-def with_plain_numbers(answer: Answer) -> Answer:
-    """The same answer; numbers that it returns as tensors, or in one array or tensor, come back as Python's."""
-
-    def plain(value: Any) -> Any:
-        return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value
-
-    def called(*case: Any) -> Any:
-        result = answer(*case)
-        if isinstance(result, (Tensor, np.ndarray)) and result.ndim == 1:
-            return tuple(result.tolist())
-        return tuple(map(plain, result)) if isinstance(result, (tuple, list)) else plain(result)
-
-    return Answer(called, answer.name)
 
 
 # ---- sizes and parameters of a chain of convolutions --------------------------------------------------

@@ -20,13 +20,14 @@ class MLPVAE(VAE):
     ) -> None:
         require_z_dim(z_dim)
         pixels = math.prod(x_shape)
-        encoder = nn.Sequential(nn.Flatten(), *_layers([pixels, *hidden, 2 * z_dim]))
-        decoder = nn.Sequential(*_layers([z_dim, *reversed(hidden), pixels]), nn.Unflatten(1, x_shape))
+        encoder = nn.Sequential(nn.Flatten(), *layers([pixels, *hidden, 2 * z_dim]))
+        decoder = nn.Sequential(*layers([z_dim, *reversed(hidden), pixels]), nn.Unflatten(1, x_shape))
         super().__init__(encoder, decoder, x_shape=x_shape, z_dim=z_dim)
 
 
-def _layers(widths: Sequence[int]) -> list[nn.Module]:
-    layers: list[nn.Module] = []
+def layers(widths: Sequence[int]) -> list[nn.Module]:
+    """Linear layers of these widths, from the input's to the output's, with SiLU between them."""
+    stack: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.SiLU()]
-    return layers[:-1]  # mu, logvar and logits may be any real number: no activation after the last layer
+        stack += [nn.Linear(before, after), nn.SiLU()]
+    return stack[:-1]  # mu, logvar and logits may be any real number: no activation after the last layer

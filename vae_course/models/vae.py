@@ -23,18 +23,14 @@ class VAE(nn.Module):
 
         Raises ValueError on another shape, TypeError on integer pixels.
         """
-        if x.ndim != 4 or x.shape[1:] != self.x_shape:
-            want = ", ".join(map(str, self.x_shape))
-            raise ValueError(f"this model takes images of shape (B, {want}), got {tuple(x.shape)}")
-        require_float("images", x)
-        mu, logvar = _at_least_fp32(self.encoder(x)).chunk(2, dim=1)  # each (B, z_dim)
+        require_x(x, self.x_shape)
+        mu, logvar = at_least_fp32(self.encoder(x)).chunk(2, dim=1)  # each (B, z_dim)
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
         """Logits of p(x|z). z: (B, z_dim) -> (B, *x_shape); sigmoid turns them into pixels where they are shown."""
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"this model takes latents of shape (B, {self.z_dim}), got {tuple(z.shape)}")
-        return _at_least_fp32(self.decoder(z))
+        require_z(z, self.z_dim)
+        return at_least_fp32(self.decoder(z))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass: logits (B, *x_shape), mu and logvar (B, z_dim), through one sample of z for each x."""
@@ -49,8 +45,8 @@ class VAE(nn.Module):
         return self.decode(z).sigmoid()
 
 
-def _at_least_fp32(x: Tensor) -> Tensor:
-    # under autocast networks return 16 bits, which are too few to add up a loss
+def at_least_fp32(x: Tensor) -> Tensor:
+    """x in 32 bits or more: under autocast networks return 16, which are too few to add up a loss."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
@@ -58,3 +54,17 @@ def require_z_dim(z_dim: int) -> None:
     """Raise ValueError unless the latent has at least one dimension."""
     if not isinstance(z_dim, int) or isinstance(z_dim, bool) or z_dim < 1:
         raise ValueError(f"z_dim must be a whole number of at least 1, got {z_dim!r}")
+
+
+def require_x(x: Tensor, x_shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless x is (B, *x_shape), TypeError unless it is float."""
+    if x.ndim != 4 or x.shape[1:] != x_shape:
+        want = ", ".join(map(str, x_shape))
+        raise ValueError(f"this model takes images of shape (B, {want}), got {tuple(x.shape)}")
+    require_float("images", x)
+
+
+def require_z(z: Tensor, z_dim: int) -> None:
+    """Raise ValueError unless z is (B, z_dim)."""
+    if z.ndim != 2 or z.shape[1] != z_dim:
+        raise ValueError(f"this model takes latents of shape (B, {z_dim}), got {tuple(z.shape)}")
