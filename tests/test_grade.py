@@ -303,7 +303,14 @@ def test_an_interrupt_says_where_it_stopped_and_ends_the_kernels(course: Path, s
     hand_in(course, {"Ann": HONEST, "Bob": KINDS["deaf"]}, sheet, world)
     command = [sys.executable, "-m", "vae_course.classroom", "grade", "handed-in", "--workers", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored if the tests run in the background
+    )
     state = course / "grades" / toy_sheet.NAME / "state"
     _wait(lambda: bool(list(state.glob("*.json"))) and bool(_kernels(course)), 60)
     running.send_signal(signal.SIGINT)
