@@ -40,6 +40,8 @@ def rows() -> list[tuple[str, str, str]]:
     apart, space = figures("05_autoencoder_vs_vae")["samples"], figures("06_latent_space")["table"]
     trade, scores = figures("07_beta_vae"), figures("08_disentanglement")
     asked = figures("09_conditional_vae")
+    faces = figures("15_celeba_gpu")["shares"]
+    feeding, steps = results.load("faces")["figures"]["median"], results.load("face_steps")["figures"]["table"]
     pad, sliders = results.load("pad")["figures"]["table"][0], results.load("sliders")["figures"]["median"]
     frechet = [apart[name]["Fréchet"] for name in ("AE, N(0, I)", "AE, mixture", "VAE, N(0, I)", "test images")]
     full, collapsed = asked["report"]["full"], asked["report"]["collapsed (β = 50)"]
@@ -83,6 +85,27 @@ def rows() -> list[tuple[str, str, str]]:
             f"{full['asked']:.1%}; {full['variance']:.2f} (collapsed: {collapsed['asked']:.1%}; "
             f"{collapsed['variance']:.2f})",
             "lesson 09",
+        ),
+        (
+            "held-out faces in which an independent classifier sees glasses, and a smile, after adding the direction; "
+            "after random steps of equal length",
+            "; ".join(
+                ", ".join(f"{faces[name][way]:.0%}" for name in ("Eyeglasses", "Smiling"))
+                for way in ("turned", "random")
+            ),
+            "lesson 15",
+        ),
+        (
+            "faces a second into training, 128×128: the course's cache beside `ImageFolder` with its best number of "
+            "workers",
+            f"{feeding['cached over best']:.1f}×",
+            "`benchmarks/faces.py`",
+        ),
+        (
+            "a training step of `perceptual-12m` on a CPU, without its perceptual term, beside PyTorch's defaults: "
+            "in fp32; in bf16",
+            f"{steps[2]['of default']}; {steps[3]['of default']} of the time",
+            "`benchmarks/face_steps.py`",
         ),
         (
             "slider moved to new picture: in the kernel; in the browser, beside `interact` with matplotlib",

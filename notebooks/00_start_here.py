@@ -196,6 +196,7 @@ print(
 # | [07 · What β trades](07_beta_vae.ipynb) | what do we gain and lose by weighing the KL? |
 # | [08 · Disentanglement](08_disentanglement.ipynb) | does a single latent mean something? |
 # | [09 · Conditional VAE](09_conditional_vae.ipynb) | how do we ask for a seven? |
+# | [15 · Faces at scale](15_celeba_gpu.ipynb) | does it scale? |
 #
 # Each of these lessons has a sheet of exercises, linked at its end: functions to write, with a check below each that says which mistake it found. `make progress` shows what you have solved so far.
 #

@@ -543,4 +543,4 @@ print(json.dumps({"source": digits.source, **figures}))
 # - M. D. Hoffman and M. J. Johnson, *ELBO surgery: yet another way to carve up the variational evidence lower bound*, NeurIPS workshop 2016: the average KL in parts.
 # - D. C. Castro, J. Tan, B. Kainz, E. Konukoglu and B. Glocker, *Morpho-MNIST: Quantitative Assessment and Diagnostics for Representation Learning*, 2019, [arXiv 1809.10780](https://arxiv.org/abs/1809.10780): slant and thickness of digits.
 #
-# **Exercises:** [sheet 09](../exercises/09_conditional_vae.ipynb) · Back to the map and your checklist: [00 · Start here](00_start_here.ipynb)
+# **Exercises:** [sheet 09](../exercises/09_conditional_vae.ipynb) · **Next:** [15 · Faces at scale](15_celeba_gpu.ipynb)

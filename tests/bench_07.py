@@ -672,6 +672,14 @@ def violated(betas, rates, distortions):
     return pairwise(rows_of(betas, rates, distortions), right, lambda low, s, high: s < low or s > high)
 
 
+@curve.names("ends left out")
+def strictly_between(betas, rates, distortions):
+    order = np.argsort(betas)
+    b, r, d = (np.array(values)[order] for values in (betas, rates, distortions))
+    slope = np.diff(d) / (r[:-1] - r[1:])
+    return slope, [low < s < high for low, s, high in zip(b, slope, b[1:], strict=False)]
+
+
 @curve.names("always False")
 def between_the_wrong_way(betas, rates, distortions):
     return pairwise(rows_of(betas, rates, distortions), right, lambda low, s, high: high <= s <= low)

@@ -47,6 +47,7 @@ def jupyterlab(folder: Path, home: Path) -> Iterator[str]:
     port = free_port()
     options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     options += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={home}"]
+    options += [dev.PROMPT]  # as for learners
     (home / "overrides.json").write_text(dev.NO_NEWS)  # a question about news would lie over what is to be clicked
     log = home / "jupyter.log"
     with log.open("wb") as file:

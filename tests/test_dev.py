@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from vae_course.cli import ALLOCATOR
+
 HERE = Path(__file__).resolve().parent.parent
 COPIED = ("Makefile", "pyproject.toml", "constraints.txt", "tools/dev.py", ".ci/run")
 
@@ -545,14 +547,20 @@ def test_kernels_of_other_places_do_not_stand_before_ours(
     dev: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUPYTER_PATH", "elsewhere")
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "5")
     out = tmp_path / "out"
     script = "import json, os, sys; json.dump([dict(os.environ), sys.stdin.read()], open(sys.argv[1], 'w'))"
     monkeypatch.setattr(dev.signal, "signal", lambda *_: None)
     assert dev.serve([sys.executable, "-c", script, str(out)]) == 0
     env, typed = json.loads(out.read_text())
     assert env["JUPYTER_PREFER_ENV_PATH"] == "1"
+    assert {name: env[name] for name in ALLOCATOR} == {**ALLOCATOR, "MALLOC_TOP_PAD_": "5"}  # the user's own stays
     assert "JUPYTER_PATH" not in env
     assert typed == ""
+
+
+def test_the_allocator_is_set_as_the_command_sets_it(dev: Any) -> None:
+    assert dev.ALLOCATOR == ALLOCATOR
 
 
 @pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])

@@ -184,6 +184,20 @@ def test_a_dragged_handle_stays_where_it_was_let_go(page: Any) -> None:
     assert float(number.input_value()) == pytest.approx(value, abs=0.01)
 
 
+def test_the_last_of_two_quick_clicks_counts(page: Any) -> None:
+    """A slider sends back what it computes otherwise in the last bit: that must not undo what came after."""
+    click_both = """cell => {
+        const click = name => [...cell.querySelectorAll("button")].find(b => b.innerText.trim() === name).click();
+        click("random"); click("reset");
+    }"""
+    for _ in range(3):
+        cell(page, IMAGES).evaluate(click_both)
+        page.wait_for_timeout(1000)
+        words = ", ".join(f"z[{j}] = 0.0" for j in (19, 18, 17, 16, 15, 14))
+        assert words in decoded(page, IMAGES)[0]
+        assert {handle(page, IMAGES, j).get_attribute("aria-valuenow") for j in range(6)} == {"0.0"}
+
+
 def test_a_slow_decoder_ends_at_the_last_value_without_drawing_all(page: Any) -> None:
     start = pixels(page, comes(page, SLOW, "z[0] = 0.0"))[0]
     drag(page, SLOW, 1.0)  # to beyond the end

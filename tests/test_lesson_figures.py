@@ -37,7 +37,7 @@ def figures(number: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_each_lesson_ran_on_its_full_data(lesson: str) -> None:
-    generated = {"08_disentanglement": "shapes"}
+    generated = {"08_disentanglement": "shapes", "15_celeba_gpu": "drawn"}  # no picture of CelebA is ever committed
     assert figures(lesson[:2])["source"] == generated.get(lesson, "mnist")
 
 
@@ -244,6 +244,21 @@ def test_09_conditional_vae() -> None:
     assert full["variance"] >= 0.65
     assert collapsed["asked"] >= 0.95  # passes the first measure,
     assert collapsed["variance"] <= 0.05  # and fails the second
+
+
+def test_15_a_direction_adds_what_a_random_one_does_not() -> None:
+    found = figures("15")
+    assert found["resumed"] is True
+    for name in ("Eyeglasses", "Smiling"):
+        share = found["shares"][name]
+        assert share["turned"] > 0.5
+        assert share["random"] < 0.25
+        assert share["turned"] > 3 * share["random"]
+    assert min(found["accuracy"].values()) > 0.9  # of the judge, on faces it has not seen
+    assert found["valid"]["valid_rec"] < 0.35 * found["first_loss"]
+    real = [row["real"] for row in found["frechet"].values()]
+    assert all(more > less > 0 for more, less in pairwise(real))  # more faces, less of a distance to themselves
+    assert all(row["samples"] > 3 * row["real"] for row in found["frechet"].values())
 
 
 def test_09_three_models_are_told_apart() -> None:

@@ -39,6 +39,13 @@ SETTINGS = ["OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "N", "ASSIGNMENT", 
 PATHS = ["VAE_COURSE_DATA", "VAE_COURSE_CACHE", "CELEBA_ROOT", "SUBMISSIONS"]
 # Answers "Would you like to get notified about official Jupyter news?"; the option news_url does not.
 NO_NEWS = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
+PROMPT = "--ServerApp.kernel_websocket_connection_class=vae_course.lab.PromptConnection"  # lab.py says why
+# Read by glibc before Python starts, ignored elsewhere; vae_course/cli.py says why.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
 PROBE = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], bool(u.find_spec('{}')))"
 
 
@@ -354,6 +361,7 @@ def jupyter_command(first: str, extra: List[str]) -> List[str]:
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         "--ServerApp.tornado_settings={'page_config_data': {'buildCheck': False, 'buildAvailable': False}}",
         "--KernelManager.transport_encryption=auto",  # without it, each kernel prints a warning
+        PROMPT,
         # tabs are remembered for this course alone; Jupyter's default is one memory for all projects
         "--LabApp.workspaces_dir=" + os.path.join(VENV, "workspaces"),
     ]
@@ -367,7 +375,7 @@ def jupyter_command(first: str, extra: List[str]) -> List[str]:
 def serve(command: List[str], **env: str) -> int:
     """Stay in the foreground until Ctrl-C; then the server ends its kernels."""
     # A kernel called python3 in the user's folders or in JUPYTER_PATH must not stand before .venv's.
-    env = dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", **env)
+    env = dict(ALLOCATOR, **dict(os.environ, JUPYTER_PREFER_ENV_PATH="1", **env))  # not over a user's own settings
     env.pop("JUPYTER_PATH", None)
     # In a session of its own the server does not see Ctrl-C, upon which it would ask "Shutdown (y/[n])?".
     server = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -326,11 +326,21 @@ class _Dial:
         """Take this value, and as much of it as the two can show."""
         self.value, self.setting = value, True
         shown = min(max(value, self.low), self.high)
-        step = round(self.low + round((shown - self.low) / self.step) * self.step, 6)
+        step = self._as_front_end_says(round((shown - self.low) / self.step))
         if abs(self.slider.value - step) > 1e-6:  # written back, it would undo what was dragged in the meantime
             self.slider.value = step
         self.number.value = round(shown, 2)
         self.setting = False
+
+    def _as_front_end_says(self, k: int) -> float:
+        """The slider's value at step k, to the last bit as the front end's slider computes it.
+
+        A value that it computes otherwise it sends back, and by then a newer one may stand here, which that would undo:
+        https://github.com/jupyter-widgets/ipywidgets/issues/3951
+        """
+        reach = self.high - self.low
+        percent = min(k * (100 * self.step / reach), 100)  # noUiSlider counts in percent of its length
+        return self.high if percent == 100 else percent * reach / 100 + self.low
 
     def _moved(self, change: dict[str, Any]) -> None:
         if self.setting or abs(change["new"] - change["old"]) < 1e-6:  # the front end repeats a step, not quite exactly

@@ -710,6 +710,11 @@ SLOPES_MISTAKES = (
         lambda low, slope, high: slope >= low,
     ),
     tested(
+        "ends left out",
+        "The slopes are right. A slope that equals one of its two β lies between them, too: the ends are included.",
+        lambda low, slope, high: low < slope < high,
+    ),
+    tested(
         "the answer negated",
         "The slopes are right. Return True where the slope lies between the two β.",
         lambda low, slope, high: not low <= slope <= high,
@@ -760,7 +765,8 @@ def curve_with(shares: Sequence[float], rng: np.random.Generator) -> tuple[list[
 def slopes(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     shares = ((0.4, 1.6, 0.6, -0.5), (0.5, -1.5, 0.3), (1.4, 0.5, -0.4, 0.3, 0.7))
-    cases = [curve_with(each, rng) for each in shares]
+    at_the_ends = [4.0, 1.0, 2.0], [7.0, 10.0, 9.0], [86.0, 80.0, 82.0]  # both slopes are 2, exactly
+    cases = [*(curve_with(each, rng) for each in shares), at_the_ends]
     meaning = "the slopes and whether each lies between its β, one fewer than there are models"
     examine_formula(with_arrays(answer, results=2), cases, right_slopes, SLOPES_MISTAKES, meaning)
 
