@@ -1,8 +1,11 @@
 """The perceptual distance: the lpips package on weights of our own making, the classifier's features, and the door."""
 
 import contextlib
+import os
+import pickle
 import shutil
 import urllib.request
+import zipfile
 
 import pytest
 import torch
@@ -135,6 +138,27 @@ def test_a_gpu_wants_vgg_and_a_cpu_squeezenet(torch_home, random_squeezenet, mon
     perceptual_distance(device="cuda")
     perceptual_distance(device="cpu")
     assert asked == ["vgg", "squeeze"]
+
+
+def test_weights_with_an_archive_behind_them_are_refused(torch_home, random_squeezenet, tmp_path, monkeypatch):
+    """PyTorch reads such a file from its front, harmless weights; torch.hub unpickles the one entry of the archive."""
+
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("touch evil",)
+
+    monkeypatch.chdir(tmp_path)
+    path, hidden = torch_home / FILES["squeeze"], tmp_path / "hidden.zip"
+    state = torch.load(random_squeezenet, weights_only=True)
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(hidden, "w") as archive:
+        archive.writestr("weights.pth", pickle.dumps(Evil()))
+    with path.open("ab") as file:
+        file.write(hidden.read_bytes())
+    torch.load(path, weights_only=True)  # which sees nothing wrong
+    with pytest.raises(DataError, match="archive of one file"):
+        perceptual_distance("squeeze")
+    assert not (tmp_path / "evil").exists()
 
 
 def test_weights_that_are_damaged_or_malicious_are_refused(torch_home, tmp_path):

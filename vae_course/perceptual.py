@@ -155,7 +155,8 @@ def _of_lpips(net: str) -> PerceptualDistance:
                     raise ValueError("an archive of one file")
         torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise DataError(f"{path} is damaged or is not a file of weights ({type(error).__name__}): delete it") from error
+        words = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise DataError(f"{path} is damaged or is not a file of weights ({words}): delete it") from error
     words = {"vgg": "VGG16", "squeeze": "SqueezeNet"}[net]
     return PerceptualDistance(_Lpips(net), name=net, words=f"LPIPS (lpips package, {words} trained on ImageNet)")
 
