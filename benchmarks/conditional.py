@@ -73,7 +73,8 @@ def main() -> None:
         for name in MODELS:
             if (name, seed) not in done:
                 table.append(measured(name, seed))
-                results.save(NAME, {"table": table}, command="python benchmarks/conditional.py", seeds=SEEDS)
+                seeds = sorted({row["seed"] for row in table})
+                results.save(NAME, {"table": table}, command="python benchmarks/conditional.py", seeds=seeds)
                 print(table[-1])
 
 

@@ -101,8 +101,8 @@ history = training.fit(
 
 # %%
 plots.show(
-    plots.history(history, title="The loss falls, on unseen digits as well"),
-    alt="Two falling curves over the epochs, training and test loss, close to each other.",
+    plots.history(history, title="The loss on training digits, and on unseen ones"),
+    alt="Training and test loss over the epochs; in a full run two falling curves, close to each other.",
 )
 
 # %% [markdown]
@@ -140,23 +140,23 @@ pair = plots.image_grid(
 )
 plots.show(
     pair,
-    alt="Ten test digits above, and below each its reconstruction: smoother, and mostly the same digit.",
+    alt="Ten test digits above, and below each its reconstruction: smoother, and after a full run mostly the same digit.",
 )
 
 # %% [markdown]
-# Some of both survives: mostly the kind of digit, and of the handwriting the slant and the overall shape. The details of the pen are smoothed away. Where a rebuilt digit has turned into another one, four numbers were not enough to tell the two apart.
+# After a full run some of both survives: mostly the kind of digit, and of the handwriting the slant and the overall shape. The details of the pen are smoothed away. Where a rebuilt digit has turned into another one, four numbers were not enough to tell the two apart.
 #
-# Now **new** digits. The second aim, which keeps all regions close to one simple cloud, makes them possible: we draw $z$ from that cloud, the standard normal distribution, without any image, and decode it. A network trained for reconstruction alone has no such cloud to draw from.
+# Now **new** digits. The second aim, which keeps all regions close to one simple cloud, makes them possible: we draw $z$ from that cloud, the standard normal distribution, without any image, and decode it. Training for reconstruction alone prepares no such cloud; [lesson 05](05_autoencoder_vs_vae.ipynb) looks at what can be done then.
 
 # %%
 samples = model.sample(30, generator=rng)
 plots.show(
     plots.image_grid(samples, columns=10, title="Digits that nobody wrote"),
-    alt="Thirty generated digits; most are readable, some lie between two digits.",
+    alt="Thirty generated digits; after a full run many are readable, and others lie between two digits.",
 )
 
 # %% [markdown]
-# Most of them are readable, others stand between two digits: the latent space is continuous, and between the region of the fours and the region of the nines there is a path.
+# After a full run many of them are readable, and others stand between two digits: the latent space is continuous, and between the region of the fours and the region of the nines there is a path.
 #
 # ## Move through the latent space
 #
@@ -198,7 +198,7 @@ print(
 # | [09 · Conditional VAE](09_conditional_vae.ipynb) | how do we ask for a seven? |
 # | [15 · Faces at scale](15_celeba_gpu.ipynb) | does it scale? |
 #
-# Each of these lessons has a sheet of exercises, linked at its end: functions to write, with a check below each that says which mistake it found. `make progress` shows what you have solved so far.
+# (10 to 14 are kept for lessons to come.) Each of these lessons has a sheet of exercises, linked at its end: functions to write, with a check below each that says which mistake it found. `make progress` shows what you have solved so far.
 #
 # Each lesson asks you to **predict** before it shows a result. Do it, in writing if you can: a wrong prediction is remembered longer than a right sentence. The symbols used throughout are listed in the [glossary](../GLOSSARY.md).
 #

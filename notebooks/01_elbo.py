@@ -60,7 +60,7 @@ z = rng.choice(3, size=20_000, p=prior)  # first the hidden part
 x = rng.normal(mean[z], std[z])  # then what we see
 
 # %% [markdown]
-# To say how probable an $x$ is, we have to take every story into account that could have produced it. That is the **marginal** likelihood:
+# To say how probable an $x$ is, we have to take every story into account that could have produced it. That is the **marginal** likelihood, also called the **evidence**:
 #
 # $$p(x) = \sum_z p(z)\,p(x \mid z).$$
 
@@ -293,7 +293,7 @@ plots.show(
 for s in [0.1, 0.5, 1.0]:
     log_w = s * rng.normal(size=400_000)
     print(
-        f"s = {s}:  log E[w] = {np.log(np.exp(log_w).mean()):.3f} (exact {s**2 / 2:.3f})   E[log w] = {log_w.mean():+.3f}"
+        f"s = {s}:  log E[w] = {np.log(np.exp(log_w).mean()):.3f} (exact {s**2 / 2:.3f})   E[log w] = {log_w.mean():+z.3f}"
     )
 
 # %% [markdown]
@@ -309,7 +309,7 @@ for s in [0.1, 0.5, 1.0]:
 # \begin{aligned}
 # \log p(x) &= \log \int p(x, z)\,dz && \text{(1) the marginal adds up all stories} \\
 # &= \log E_{q}\!\left[\frac{p(x, z)}{q(z)}\right] && \text{(2) multiply and divide by } q \\
-# &\ge E_{q}\!\left[\log \frac{p(x, z)}{q(z)}\right] && \text{(3) Jensen; this is called the ELBO} \\
+# &\ge E_{q}\!\left[\log \frac{p(x, z)}{q(z)}\right] && \text{(3) Jensen; a lower bound on the log evidence: the ELBO} \\
 # &= E_{q}[\log p(x \mid z)] - \mathrm{KL}\big(q(z)\,\|\,p(z)\big) && \text{(4) } \log p(x, z) = \log p(x \mid z) + \log p(z)
 # \end{aligned}
 # $$
@@ -320,7 +320,7 @@ for s in [0.1, 0.5, 1.0]:
 #
 # No inequality is left: the gap **is** the KL divergence from $q$ to the true posterior. Since a KL is never negative, (5) shows the bound a second time.
 #
-# Now each line as a number, for $x^\ast$ and a $q$ that is not particularly good, $N(0.5, 0.9^2)$. So that the comparison can fail, every line is computed in its own way: (1) on the grid; (2) and (3) as averages over samples of $q$, with their standard errors; (4) with the closed form of the KL (derived further down) and Gauss–Hermite quadrature, which replaces an expectation under a Gaussian by a weighted sum over well-chosen points; (5) adds the gap, computed on the grid from the posterior.
+# Now each line as a number, for $x^\ast$ and a $q$ that is not particularly good, $N(0.5, 0.9^2)$. So that the comparison can fail, every line is computed in its own way: (1) on the grid; (2) and (3) as averages over samples of $q$, with their standard errors; (4) with the closed form of the KL (derived further down) and Gauss–Hermite quadrature, which replaces an expectation under a Gaussian by a weighted sum over well-chosen points; (5) adds the gap, computed on the grid from the posterior, which is scaled there to have the area 1.
 
 # %%
 log_prior = log_normal(grid[:, None], 0.0, np.ones(1))  # log p(z), (2001,)
@@ -343,7 +343,8 @@ rec = weights @ log_normal(x_star, curve(0.5 + 0.9 * points), np.full(2, 0.3**2)
 kl = 0.5 * (0.5**2 + 0.9**2 - np.log(0.9**2) - 1)
 line4 = rec - kl
 
-log_posterior = log_prior + log_lik - line1  # Bayes' rule
+log_posterior = log_prior + log_lik  # Bayes' rule, up to a constant,
+log_posterior -= np.log(np.exp(log_posterior).sum() * step)  # which is not taken from (1)
 log_q = log_normal(grid[:, None], 0.5, np.full(1, 0.9**2))
 line5 = line4 + (np.exp(log_q) * step * (log_q - log_posterior)).sum()
 
@@ -607,7 +608,7 @@ for D, value in ppca.items():
 # %% [markdown]
 # More latents, higher density, and a negative number of "bits": a reminder to ask of every likelihood whether it is a probability or a density, and in which units.
 #
-# One more distinction: a VAE reports **−ELBO**. By (5) it is an *upper* bound on $-\log p(x)$, too large by the gap. Two models can swap their places when judged by $\log p(x)$ instead. The gap can be measured by importance sampling with many samples (Burda, Grosse and Salakhutdinov, 2016): for one published VAE on binary MNIST, the test ELBO is −103.31 nats and the estimate of $\log p(x)$ −97.10 ([altosaar/variational-autoencoder](https://github.com/altosaar/variational-autoencoder), its README).
+# One more distinction: a VAE reports **−ELBO**. By (5) it is an *upper* bound on $-\log p(x)$, too large by the gap. Two models can swap their places when judged by $\log p(x)$ instead. The gap can be measured by **importance sampling**, which is line (2) with many samples of $q$: the logarithm of the average of $p(x, z)/q(z)$ (Burda, Grosse and Salakhutdinov, 2016). By Jensen, that estimate is too low on average as well, but less so with every further sample. For one published VAE on binary MNIST, the test ELBO is −103.31 nats and the estimate of $\log p(x)$ −97.10 ([altosaar/variational-autoencoder](https://github.com/altosaar/variational-autoencoder), its README).
 #
 # The next cell prints this lesson's main numbers for the automatic tests. You can pass over it.
 

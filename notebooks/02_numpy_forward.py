@@ -299,7 +299,7 @@ for name, values in terms.items():
     print(f"{name:5} mean over the batch {values.mean():8.3f} nats")
 
 # %% [markdown]
-# `rec` lies a little above $784 \ln 2$: the logits are small random numbers instead of zeros, and random guesses are a little worse than none. `kl` is close to zero. A small KL is nothing to be proud of here: the encoder's outputs are nearly zero whatever the image, which means $\mu \approx 0$ and $\log\sigma^2 \approx 0$, the prior itself. The latents carry no information yet.
+# `rec` lies a little above $784 \ln 2$: the logits are small random numbers instead of zeros, and random guesses are a little worse than none. `kl` is close to zero. A small KL is nothing to be proud of here: the encoder's outputs are nearly zero whatever the image, which means $\mu \approx 0$ and $\log\sigma^2 \approx 0$, the prior itself. The latents carry next to no information yet.
 #
 # What does the untrained model draw?
 
@@ -316,7 +316,7 @@ pair = plots.image_grid(
 plots.show(pair, alt="Ten digits above; below each the same kind of flat grey noise.")
 
 # %% [markdown]
-# The grey differs from image to image by noise alone: what the decoder says does not depend on the digit yet.
+# The grey differs from image to image by hardly more than noise: what the decoder says depends on the digit next to not at all yet.
 #
 # ## The same in PyTorch
 #

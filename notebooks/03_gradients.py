@@ -71,7 +71,7 @@ truth = {"mu": 2 * a, "sigma": 2 * sigma}
 #
 # The vector $\nabla\log q$ is called the **score**. The estimator needs only values of $f$, never its derivative. For the Gaussian, $\log q = -\log\sigma - (z - \mu)^2/(2\sigma^2) + \text{const}$; with $\varepsilon = (z - \mu)/\sigma$ the scores are $\frac{\partial\log q}{\partial\mu} = \varepsilon/\sigma$ and $\frac{\partial\log q}{\partial\sigma} = (\varepsilon^2 - 1)/\sigma$.
 #
-# **Pathwise.** Write the sample as a function of the parameters and of noise that does not depend on them, $z = \mu + \sigma\varepsilon$. Then the expectation is over $\varepsilon$ alone, and the derivative may go inside:
+# **Pathwise** (Rezende, Mohamed and Wierstra, 2014). Write the sample as a function of the parameters and of noise that does not depend on them, $z = \mu + \sigma\varepsilon$. Then the expectation is over $\varepsilon$ alone, and the derivative may go inside:
 #
 # $$\nabla E_\varepsilon[f(\mu + \sigma\varepsilon)] = E_\varepsilon\big[f'(\mu + \sigma\varepsilon)\,\nabla(\mu + \sigma\varepsilon)\big], \qquad \frac{\partial z}{\partial\mu} = 1, \quad \frac{\partial z}{\partial\sigma} = \varepsilon.$$
 #
@@ -121,7 +121,7 @@ assert abs(ratio - exact_ratio) < 5 * ratio_error
 # %% [markdown]
 # For the derivative with respect to μ, the score function needs about twenty times the samples, in one dimension and with a harmless $f$. Look at the formula: the term $a^4/\sigma^2$ grows when μ is far from the minimum of $f$, or when σ is small; and small σ is what an encoder learns.
 #
-# Is pathwise always better? No: it uses the derivative of $f$, and for an $f$ that wiggles faster than σ the derivative is large and of either sign. With $f(z) = \cos(kz)$:
+# Is pathwise always better? No: it uses the derivative of $f$, and for an $f$ that wiggles faster than σ the derivative is large and of either sign. With $f(z) = \cos(kz)$, an example of Mohamed et al. (2020), and the derivative with respect to μ:
 
 # %%
 for k in [1, 4, 10]:
@@ -131,7 +131,7 @@ for k in [1, 4, 10]:
     )
 
 # %% [markdown]
-# For the smooth decoders of a VAE, and the small σ of its encoder, pathwise wins by far.
+# A VAE's decoder is smooth, and its output changes little within one σ of the encoder. So there we expect the first case, and the pathwise estimator to win; this lesson does not measure it.
 #
 # ## Control variates
 #
@@ -151,7 +151,7 @@ print(f"pathwise  mean {pathwise['mu'].mean():7.4f}   variance {pathwise['mu'].v
 #
 # ## Which samplers carry a gradient?
 #
-# PyTorch records every operation on a tensor that was made with `requires_grad=True`. `loss.backward()` follows the record backwards and puts the derivative into `.grad`; `x.detach()` is `x` without the record. A random generator leaves no record of the parameters that it was given; a sum or a product does.
+# PyTorch records every operation on a tensor that was made with `requires_grad=True`. `loss.backward()` follows the record backwards and puts the derivative into `.grad`; `x.detach()` is `x` without the record. A random generator passes no derivative on to the parameters that it was given: PyTorch either leaves no record of them (`Normal.sample`), or records a derivative of zero (`torch.normal`, whose result even says `requires_grad=True`). A sum or a product passes it on.
 #
 # There are half a dozen ways to draw $z \sim N(\mu, \sigma^2)$, all with the right mean and variance, and they look alike in code. (`randn_like(std)` is standard normal noise in the shape of `std`; `Normal(mu, std)` offers two ways to draw. `std` is computed from `logvar`, so what reaches `std` reaches `logvar`.)
 #
@@ -177,7 +177,7 @@ def gradient_reaches(sampler):
     mu = torch.full((4, 3), 0.7, requires_grad=True)
     logvar = torch.full((4, 3), -0.5, requires_grad=True)
     z = sampler(mu, (0.5 * logvar).exp())
-    if not z.requires_grad:  # PyTorch has lost every trace of the parameters
+    if not z.requires_grad:  # no record of the parameters at all
         return False, False
     (z**2).sum().backward()
     return tuple(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in (mu, logvar))
@@ -234,9 +234,9 @@ for label, row in trained.items():
 # %% [markdown]
 # | blocked | what training does | how to recognise it |
 # |---|---|---|
-# | `mu` and `logvar` (it reaches neither) | only the KL trains the encoder, which then agrees with the prior for every image | KL → 0, σ → 1, every reconstruction is the mean image: `rec` near the mean image's value of lesson 02 |
-# | `logvar` | nothing rewards a small σ, and the KL pulls it to 1 | σ ≈ 1, a clearly worse reconstruction |
-# | `mu` | nothing rewards a μ that depends on the image, and the KL pulls it to 0 | only σ is left to tell images apart, which is little |
+# | `mu` and `logvar` (it reaches neither) | only the KL trains the encoder, which then agrees with the prior for every image | in a full run: KL → 0, σ → 1, every reconstruction is the mean image: `rec` near the mean image's value of lesson 02 |
+# | `logvar` | nothing rewards a small σ, and the KL pulls it to 1 | in a full run: σ ≈ 1 with a large KL, a clearly worse reconstruction |
+# | `mu` | nothing rewards a μ that depends on the image, and the KL pulls it to 0 | in a full run: a small KL that does not vanish, and `rec` a little below the mean image's value, because σ alone is left to tell images apart |
 #
 # A blocked path is silent in the code and loud in these three numbers. Print them.
 #
@@ -270,7 +270,7 @@ for j in range(3):
 #
 # | forward | backward (write $\bar{v}$ for the gradient of the loss with respect to $v$) |
 # |---|---|
-# | $\texttt{rec} = \sum \log(1 + e^{\ell}) - x\ell$ | $\bar\ell = \text{sigmoid}(\ell) - x$ |
+# | $\texttt{rec} = \sum \big[\log(1 + e^{\ell}) - x\ell\big]$ | $\bar\ell = \text{sigmoid}(\ell) - x$ |
 # | $y = hW^\top + b$ | $\bar h = \bar y W,\quad \bar W = \bar y^\top h,\quad \bar b = \sum_{\text{batch}} \bar y$ |
 # | $h = \text{silu}(a)$ | $\bar a = \bar h \cdot s\,(1 + a(1 - s)),\quad s = \text{sigmoid}(a)$ |
 # | $z = \mu + \sigma\varepsilon$ | $\bar\mu \mathrel{+}= \bar z,\quad \overline{\texttt{logvar}} \mathrel{+}= \bar z\,\varepsilon\,\tfrac12\sigma$ |
@@ -440,7 +440,7 @@ for name in small:
 #
 # ## One epoch by hand
 #
-# A gradient says which way is down; the **optimiser** decides how far to go. Adam keeps two running averages for each parameter, of the gradient ($m$) and of its square ($v$), and steps by the learning rate times $m/\sqrt{v}$: parameters with small, steady gradients move as fast as others. Both averages start at zero and are too small at first; after $t$ steps they are divided by $1 - b_1^t$ and $1 - b_2^t$ to make up for it (Kingma and Ba, 2015).
+# A gradient says which way is down; the **optimiser** decides how far to go. Adam keeps two running averages for each parameter, of the gradient ($m$) and of its square ($v$), and steps by the learning rate times $m/\sqrt{v}$: parameters with small, steady gradients move as fast as others. Both averages start at zero and are too small at first; after $t$ steps they are divided by $1 - b_1^t$ and $1 - b_2^t$ to make up for it (Kingma and Ba, 2015). (The tiny number in the code keeps the quotient finite where $v$ is zero; this $v$ is not the one of the table above.)
 
 
 # %%
@@ -464,7 +464,7 @@ test = digits.test_x.flatten(1).numpy()  # (10000, 784)
 # %% [markdown]
 # The learning rate falls linearly to zero over the epoch, so that the last steps no longer shake the weights.
 #
-# **Predict:** the mean image alone costs about 206 nats on MNIST (you measured it in lesson 02). One epoch shows each image once. Where will the loss on test images be after it: near 200, 150 or 120?
+# **Predict:** the mean image alone costs what lesson 02 printed (on MNIST about 206 nats). One epoch shows each image once. Where will the loss on test images be after it: near 200, 150 or 120?
 
 # %%
 from tqdm import tqdm
@@ -510,7 +510,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Compare the printed test loss with your guess. The curve crosses the dashed line early on, and a loss below that line is possible only if $z$ carries information about the image. (The curve begins below 543 because each point is a mean over 20 steps.)
+# Compare the printed test loss with your guess. The curve crosses the dashed line early on. A decoder without $z$ stays at about that line, on training images as well, so what lies clearly below it was gained by $z$. (The curve begins below 543 because each point is a mean over 20 steps.)
 #
 # Everything in the next picture was computed by the hundred lines above.
 

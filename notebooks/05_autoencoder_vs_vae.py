@@ -155,7 +155,7 @@ for name, z in codes.items():
     print(f"standard deviations {std.min():4.1f} to {std.max():4.1f}")
 
 # %% [markdown]
-# The VAE's latents have means near 0 and standard deviations near 1, because the KL charged for anything else. The AE's loss contains no distribution at all, so its codes lie wherever the first weights and the optimiser happened to put them. $N(0, I)$ is nothing to the AE: asking it to decode such a $z$ is asking for directions in a city by the map of another.
+# After a full training, the VAE's latents have means near 0 and standard deviations near 1, because the KL charged for anything else. The AE's loss contains no distribution at all, so its codes lie wherever the first weights and the optimiser happened to put them. $N(0, I)$ is nothing to the AE: asking it to decode such a $z$ is asking for directions in a city by the map of another.
 #
 # A fair question would be: can we *find out* where its codes lie, and sample there? The simplest attempt is a Gaussian with the codes' mean $m$ and covariance $S$. To sample from it, factor $S = LL^\top$ (Cholesky), and take $m + L\varepsilon$.
 
@@ -318,7 +318,7 @@ print_table(table)
 assert table["AE, mixture"]["Fréchet"] < table["AE, N(0, I)"]["Fréchet"]
 
 # %% [markdown]
-# Compare the rows with $N(0, I)$ with those of the fitted densities. For the AE it matters most where $z$ comes from: $N(0, I)$ is hopeless, and with a density fitted to its codes it generates after all. So "an autoencoder cannot generate" confuses a missing part with a broken one. What the AE lacks is a prior; as soon as somebody fits one, it has one.
+# Compare the rows with $N(0, I)$ with those of the fitted densities. For the AE it matters most where $z$ comes from: $N(0, I)$ is hopeless, and with a density fitted to its codes it generates after all. Now compare these two rows with the VAE's own $N(0, I)$: in a full run the answer to the question above is in favour of the AE. So "an autoencoder cannot generate" confuses a missing part with a broken one. What the AE lacks is a prior; as soon as somebody fits one, it has one.
 #
 # The VAE was trained with a prior, and can be sampled at once. But it gains from a fitted density, too, which says something about it: its codes, all images together, are *not* distributed as $N(0, I)$. The KL pulls each $q(z \mid x)$ towards the prior, and the reconstruction term pulls them apart again. Where the prior has mass and the codes have none, the decoder was never trained: these are the VAE's holes.
 #
@@ -410,11 +410,11 @@ for ax, (name, m) in zip(axes, planes.items(), strict=True):
     plots.image_grid(pictures, columns=8, title=f"{name}: the middle 92 % of each latent", ax=ax)
 plots.show(
     axes[0].figure,
-    alt="Two grids of decoded pictures over the prior. The autoencoder's shows only the few digits whose codes happen to lie there; the VAE's shows more of them.",
+    alt="Two grids of decoded pictures over the prior. After a full training the VAE's shows several kinds of digits, the autoencoder's few, and shapes that are none.",
 )
 
 # %% [markdown]
-# The plane of the AE has all the digits somewhere, but the prior looks at a small part of it. In the VAE's plane most codes lie inside it, though not all ([lesson 06](06_latent_space.ipynb) counts them). That is less than *completeness* as defined above: not every point is a good digit (look between two digits), but the place to look is known in advance.
+# The plane of the AE has all the digits somewhere, but the prior looks at a small part of it, and where no code lies the decoder need not draw a digit. In the VAE's plane most codes lie inside it, though not all ([lesson 06](06_latent_space.ipynb) counts them). That is less than *completeness* as defined above: not every point is a good digit (look between two digits), but the place to look is known in advance.
 #
 # ## Are the ways between codes smooth?
 #
@@ -548,7 +548,7 @@ plots.show(
 # %% [markdown]
 # The distance between a model's two curves is what it learned about its training images and nothing else. In a long run the AE's is the wider one, and its test curve may even rise while its training curve falls: **overfitting**. The KL works against it, because details of a single image cost nats.
 #
-# The third row tells what the noise does alone. Nothing holds σ up without the KL, and the encoder shrinks it compared with its codes until it does not matter. What remains is an AE.
+# The third row tells what the noise does alone. Nothing holds σ up without the KL, and in a long run the encoder shrinks it compared with its codes until it does not matter. What then remains is an AE.
 #
 # ## Three seeds
 #
@@ -566,11 +566,11 @@ for row in rows:
 #
 # - **Reconstruction.** The AE has the smaller error, and its pictures the smaller Fréchet distance.
 # - **Samples from $N(0, I)$.** The VAE's are far better. But this compares a model with a prior to a model without.
-# - **Samples from fitted densities.** Both models gain, and the advantage of the VAE is gone: from a mixture, the AE's samples are the nearer ones to real digits, and they beat those that the VAE draws from its own prior. Neither hands out copies of its training images.
+# - **Samples from fitted densities.** Both models gain, and the advantage of the VAE is gone: by the Fréchet distance, the AE's samples from a mixture are the better ones, and they beat those that the VAE draws from its own prior. (A single sample of the VAE lies nearer to a training image, as smoother pictures do.) Neither hands out copies of its training images.
 # - **Lines.** The AE's do not jump: their steps are, if anything, the more even ones. They take longer detours, and half-way they are farther from the nearest training image; a part of that may be sharpness, for so are the AE's reconstructions (row *rebuilt*). The V makes ways shorter, not possible.
 # - **Few images.** The VAE's gap is much the smaller one, and here it wins at reconstruction, too: on the images that count, those it has not seen.
 #
-# So what does the V add? A *distribution*. Because the VAE comes with a prior, it can be sampled without fitting anything afterwards; where the likelihood is one, −ELBO bounds $-\log p(x)$ from above, so that models can be compared, up to the gap of the bound (on grey pixels the Bernoulli term is none: [lesson 04](04_low_level_pytorch.ipynb)); the KL is at least what a code tells, in nats; and where images are few, it keeps the model from learning them quite so well by heart. What it does not add is better reconstructions, or by itself better samples.
+# So what does the V add? A *distribution*. Because the VAE comes with a prior, it can be sampled without fitting anything afterwards; where the reconstruction term is the logarithm of a true likelihood, −ELBO bounds $-\log p(x)$ from above, so that models can be compared, up to the gap of the bound (on grey pixels the Bernoulli term is no likelihood: [lesson 04](04_low_level_pytorch.ipynb)); the KL is at least what a code tells, in nats; and where images are few, it keeps the model from learning them quite so well by heart. What it does not add is better reconstructions, or by itself better samples.
 #
 # The second recipe, an autoencoder and then a density fitted to its codes, is not a poor relative. Large image generators work this way (Rombach et al., 2022): an autoencoder, in one variant with a KL of tiny weight, and a strong model of its codes.
 #

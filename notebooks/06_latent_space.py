@@ -40,7 +40,7 @@ import json, math, matplotlib.pyplot as plt, torch
 from vae_course import data, latent, losses, metrics, plots, runtime, training
 
 # %% [markdown]
-# From lesson 05 on we use the package's models. This lesson is about the space in the middle of them, so all else stays the same: one network, with one hidden layer of 400 units on either side, and three sizes of the latent.
+# We use the package's model again. This lesson is about the space in its middle, so all else stays the same: one network, with one hidden layer of 400 units on either side, and three sizes of the latent.
 
 # %%
 rng = runtime.seed(0)
@@ -117,7 +117,7 @@ ax = grid(torch.cat(rows), 10, row_labels=names, title="What 2, 4 and 16 numbers
 plots.show(ax, alt="Ten test digits and their reconstructions from 2, 4 and 16 latents.")
 
 # %% [markdown]
-# With two numbers, the model keeps which digit it is, more or less, and how it leans; some digits become others. With sixteen, the hand of the writer comes back.
+# With two numbers, only some digits stay what they are; others turn into a look-alike, or into a blur between several. With sixteen, after a full training, most of them come back, and with them the hand of the writer.
 #
 # ## Where the images lie
 #
@@ -130,8 +130,11 @@ mu, logvar = latent.posteriors(models[2], test_x)
 radius = math.sqrt(-2 * math.log(0.05))
 
 # %%
-_, ax = plt.subplots(figsize=(4.4, 4.4))
+_, ax = plt.subplots(figsize=(5.2, 4.4))
 ax.scatter(*mu[:1000].T, c=[animation.CLASSES[c] for c in test_y[:1000]], s=5, linewidths=0)
+for c, colour in enumerate(animation.CLASSES):
+    ax.scatter([], [], s=20, color=colour, label=str(c))
+ax.legend(title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
 for c, (x, y) in enumerate(latent.class_means(mu, test_y).tolist()):
     ax.text(x, y, str(c), size=15, weight="bold", ha="center", va="center", bbox=box)
@@ -188,7 +191,7 @@ for z_dim, film in films.items():
 
 # %%
 for z_dim, film in films.items():
-    film.frames = film.frames[::3]
+    film.frames = film.frames[:1] + film.frames[2:4]  # and the end: the change comes early
     alt = f"Ten digits above their reconstructions by the model with {z_dim} latents, from grey noise by way of much the same blur for every image to digits."
     animation.show(film.reconstructions_gif(), alt=alt)
 
@@ -197,7 +200,7 @@ for z_dim, film in films.items():
 #
 # ## What the decoder makes of the plane
 #
-# The scatter asked where images go. The **manifold** asks the opposite: what does each place decode to? We lay a grid over the plane and decode it. An even grid from −3 to 3 would spend about half of its pictures outside the circle, where 5 % of the prior lies. So we choose values that cut the prior into equal shares, its **quantiles** $\Phi^{-1}\big((i + \tfrac12)/n\big)$, where $\Phi$ is the cumulative distribution function of $N(0, 1)$: each picture then stands for the same share of what the model would generate.
+# The scatter asked where images go. The **manifold** asks the opposite: what does each place decode to? We lay a grid over the plane and decode it. An even grid from −3 to 3 would spend about half of its pictures outside the circle, where 5 % of the prior lies. So we cut the prior into $n$ equal shares along each axis and take the middle of each share: these values are its **quantiles** $\Phi^{-1}\big((i + \tfrac12)/n\big)$, where $\Phi$ is the cumulative distribution function of $N(0, 1)$: each picture then stands for the same share of what the model would generate.
 
 
 # %%
@@ -322,7 +325,7 @@ for name, values_of in agreement.items():
     print(f"{name:12}" + "".join(f"{r:8.2f}" for r in values_of))
 
 # %% [markdown]
-# Slant and proportions come through even a narrow bottleneck in good part. For thickness it looks worse, but this is where the check pays: a blurred stroke measures thick, whatever the pen was. With few latents the ruler measures the blur, and cannot tell us whether the model knows the pen. So we read the rulers on the model with sixteen latents alone.
+# After a full training, slant and proportions come through even a narrow bottleneck in good part. For thickness it looks worse, but this is where the check pays: a blurred stroke measures thick, whatever the pen was. With few latents the ruler measures the blur, and cannot tell us whether the model knows the pen. So we read the rulers on the model with sixteen latents alone, and each of them only as far as its last correlation allows.
 #
 # ## What each latent does
 #
@@ -373,13 +376,13 @@ ax = grid(
 )
 plots.show(
     ax,
-    alt="Three rows of seven pictures of a seven, which change in slant, proportions and thickness.",
+    alt="Three rows of seven pictures. Each moves, from a seven, the latent that changes one measure most.",
 )
 
 # %% [markdown]
 # Nobody asked for a latent of slant, and still there may be latents that come close to a single meaning, beside others that mix. Nothing in the loss rewards a meaning for each axis: turn the sixteen latents by any rotation, and the prior is the same. That the axes are not entirely arbitrary comes from $q$, whose covariance is diagonal. With another seed, other latents would carry these meanings, and perhaps mix them otherwise. [Lesson 08](08_disentanglement.ipynb) measures this properly, where the true factors are known.
 #
-# Try it yourself: there are sliders for the six latents with the largest KL. Choose two images, and go from one to the other; the next section is about that.
+# Try it yourself: there are sliders for the six latents with the largest KL. Choose two images, and go from one to the other; the next section is about that. (Without Python there is a still picture: a row for each of the six, the largest KL at the top, the other latents at zero.)
 
 # %%
 from vae_course import explorer
@@ -465,10 +468,18 @@ steps, (a, b) = torch.linspace(0, 1, 10), pairs[0]
 both = torch.cat([lerp(a, b, steps), slerp(a, b, steps)])
 title = "From one draw of the prior to another"
 ax = grid(model.decode(both).sigmoid(), 10, row_labels=["lerp", "slerp"], title=title)
-plots.show(ax, alt="Two rows of ten images with the same ends; they differ in the middle.")
+alt = "Two rows of ten images with the same ends, and much the same pictures between them."
+plots.show(ax, alt=alt)
+
+# %%
+half = torch.tensor([0.5])
+middles = [torch.cat([path(a, b, half) for a, b in pairs]) for path in (lerp, slerp)]
+for which, (one, other) in {"middles": middles, "ends": pairs.unbind(dim=1)}.items():
+    apart = (model.decode(one).sigmoid() - model.decode(other).sigmoid()).flatten(1).norm(dim=1)
+    print(f"the two {which}: {apart.mean():.1f} apart in pixels, mean over 500 pairs")
 
 # %% [markdown]
-# The ends are equal, the middles differ. Judge for yourself whether one row is better, and repeat it with other pairs: with sixteen latents, one draw in twenty lies as far inside as the middle of the line, so the decoder knows the region. The argument for slerp is one about the prior, and it gains weight with the number of latents; White (2016) recommends it for latents of many dimensions.
+# Both middles lie on one ray from the origin, the arc's further out, and the numbers say how little or how much that changes, compared with the way from end to end. Judge for yourself whether one row is better, and repeat it with other pairs: with sixteen latents, one draw in twenty lies as far inside as the middle of the line, so the decoder knows the region. The argument for slerp is one about the prior, and it gains weight with the number of latents; White (2016) recommends it for latents of many dimensions.
 #
 # ### Between images it is another question
 #
@@ -490,14 +501,15 @@ print(f"halfway, any two images:        {halfway_norm(mu[:1000], mu[:1000].roll(
 print(f"halfway, two of the same class: {same:.2f}")
 
 # %% [markdown]
-# Within a class, the straight line stays further out: no law says $\sqrt{D/2}$ there, and no arc is needed to avoid it. From a three to an eight, on the straight line:
+# Within a class, the straight line stays further out: no law says $\sqrt{D/2}$ there, and no arc is needed to avoid it. From the code of a three to that of an eight, on the straight line (where a decoded end does not look like the original beside it, the reconstruction is at fault and not the way):
 
 # %%
 three, eight = first[3], first[8]
 between = model.decode(lerp(mu[three], mu[eight], steps)).sigmoid()
 row = torch.cat([test_x[[three]], between, test_x[[eight]]])
 ax = grid(row, 12, title="Between the codes of two images, which stand at the ends")
-plots.show(ax, alt="A three becomes an eight in ten decoded steps, between the two originals.")
+alt = "Ten decoded steps from the code of a three to that of an eight; the originals at the ends."
+plots.show(ax, alt=alt)
 
 # %% [markdown]
 # What should lie halfway between two images is a question about images, and no norm answers it. The straight line treats all latents alike, in use or not; the arc depends on where the origin happens to lie. Both are used. Say which one you took, and do not take a smooth row of pictures for proof of a good model: the autoencoder of [lesson 05](05_autoencoder_vs_vae.ipynb) makes smooth rows, too.

@@ -110,7 +110,7 @@ plots.show(
 )
 
 # %% [markdown]
-# This is a **rate–distortion curve** (Alemi et al., 2018). It falls, and it bends: the first nats of rate save many nats of distortion each, the last ones save little. Compare with your guess: the first doublings of the price remove only a part of the rate.
+# This is a **rate–distortion curve** (Alemi et al., 2018). After enough training it falls, and it bends: the first nats of rate save many nats of distortion each, the last ones save little. Compare with your guess: the first doublings of the price remove only a part of the rate.
 #
 # The column $D + R$ is −ELBO. Its smallest value should stand beside β = 1, the only row that was trained for it. What do the prices look like in pictures?
 
@@ -178,7 +178,7 @@ print(f"optimisation error seen in {len(violations)} of {len(checked)} pairs")
 assert checked[0]["slope"] == slope(rows[0], rows[1])
 
 # %% [markdown]
-# Where the slope lies between its neighbours' prices, the sweep passes. An excess above 0 would be the least that one of the two models falls short of its own minimum: train longer before you interpret such a point.
+# Where the slope lies between its neighbours' prices, the sweep passes. An excess above 0 would be the least that one of the two models falls short of its own minimum: train longer before you interpret such a point. (A slope that passes may still lie outside the ledger's range, which is that of models trained for longer: the sweep tests one necessary condition, and does not prove that a model has reached its minimum.)
 #
 # The slope has a use of its own: near the optimum, $-\mathrm{d}D/\mathrm{d}R = \beta$. Reading a curve from right to left, you see at each point how many nats of distortion the last nat of rate was worth.
 #
@@ -220,7 +220,7 @@ print(f"aggregate KL {aggregate.mean():.2f}, log 2,000 = {math.log(2_000):.2f}")
 # %% [markdown]
 # Two things to note. The terms add up to the rate, up to sampling noise; this is a test, because the rate was computed by the closed form and the two terms by samples. And a name out of $N$ is worth at most $\log N$ nats, so no estimate of this kind can exceed $\log N$. Where it comes close to $\log N$, it says that every image can be told from every other, and no more; the rest of the rate is then booked under the second term, because a mixture of 2,000 narrow bumps is not a smooth cloud.
 #
-# `collapse.kl_split` does the same in chunks, with standard errors, for all images of the training set. It also computes `leave_out`, with the sample's own bump left out of the mixture. With the own bump included, the mean is on average at most the information about images *in general*; with it left out, at least (Poole et al., 2019).
+# `collapse.kl_split` does the same in chunks, with standard errors, for all images of the training set. It also computes `leave_out`, with the sample's own bump left out of the mixture. With the own bump included, the mean is on average at most the information about images *in general*; with it left out, at least (Poole et al., 2019; strictly, for images on which the encoder was not trained).
 
 # %%
 rng = runtime.seed(0)
@@ -338,7 +338,7 @@ def active_units(mu, threshold=0.01):
 # %% [markdown]
 # **Predict:** the model has 30 latents and $\sigma^2$ = 0.25. With which of the prices below will it use all of them, and with which none?
 #
-# Three counts for each β: eigenvalues above $\beta\sigma^2$; active units of the trained model, on test images; active units of the model that the formula gives (`collapse.optimal_linear_vae`), on test images.
+# Three counts for each β: the prediction, which is the number of eigenvalues above $\beta\sigma^2$, or 30 if that is smaller; active units of the trained model, on test images; active units of the model that the formula gives (`collapse.optimal_linear_vae`), on test images.
 
 # %%
 linear = []
@@ -352,10 +352,10 @@ for beta in runtime.steps((1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0), (4.0, 12.0, 24
     linear.append({"beta": beta, **counts})
 
 # %%
-print(f"{'β':>5} {'βσ²':>6} {'eigenvalues above':>18} {'trained':>8} {'formula':>8}")
+print(f"{'β':>5} {'βσ²':>6} {'predicted':>10} {'trained':>8} {'formula':>8}")
 for row in linear:
     print(
-        f"{row['beta']:5} {row['beta'] * VAR:6.2f} {row['predicted']:18} {row['trained']:8} {row['formula']:8}"
+        f"{row['beta']:5} {row['beta'] * VAR:6.2f} {row['predicted']:10} {row['trained']:8} {row['formula']:8}"
     )
 
 # %% [markdown]
@@ -385,6 +385,8 @@ for row in linear:
         f"β = {row['beta']:g}", (60, row["beta"] * VAR), ha="right", va="bottom", fontsize=8
     )
 ax.set_yscale("log")
+ax.yaxis.set_major_formatter("{x:g}")
+ax.yaxis.set_minor_formatter("{x:g}")
 plots.show(
     ax,
     alt="The eigenvalues of the pixel covariance, falling, on a logarithmic axis, cut by one horizontal line for each β.",
@@ -458,7 +460,7 @@ for name, model in (("nine layers", models["none"]), ("one layer", rows[2]["mode
     print(f"active units {found['active_units']}; largest KLs {largest}")
 
 # %% [markdown]
-# If the deep model's KLs are all close to 0, it has collapsed, and decodes the mean image whatever it is shown. The network with one layer shows that the digits have more to offer; whether this deep network can have it, the last treatment below will tell. Four treatments are widely used, all of which change the objective for a while, or for good:
+# If the deep model's KLs are all close to 0, it has collapsed, and decodes the mean image whatever it is shown. In a full run, the network with one layer shows that the digits have more to offer; whether this deep network can have it, the last treatment below will tell. Four treatments are widely used, all of which change the objective for a while, or for good:
 #
 # - **linear annealing** (after Bowman et al., 2016, whose β rises along a sigmoid): β rises from 0 to 1 during the first half of the training, so that codes cost nothing at first;
 # - **cyclical annealing** (Fu et al., 2019): the same four times over;
@@ -503,7 +505,7 @@ def free_total(mu, logvar, free):
 # %%
 some_mu = torch.tensor([[0.1, 2.0], [-0.1, -1.0]], requires_grad=True)
 free_bits(some_mu, torch.zeros(2, 2), free=0.5).backward()
-print(some_mu.grad)
+print(some_mu.grad + 0.0)
 
 # %% [markdown]
 # The first column is zero: that latent, with little KL, is left in peace. The package has both, as one number per image for `training.fit`: `free_bits=` of `losses.negative_elbo`, and `collapse.kl_with_free_total`.
@@ -548,7 +550,7 @@ print(f"{'treatment':26} {'active':>6} {'rate':>6} {'information':>12} {'−ELBO
 for name, found in judged.items():
     print(
         f"{name:26} {found['active_units']:6} {found['rate']:6.2f}"
-        f" {found['mutual_information']:12.2f} {found['negative_elbo']:7.1f}"
+        f" {found['mutual_information']:z12.2f} {found['negative_elbo']:7.1f}"
     )
 
 # %% [markdown]
@@ -580,7 +582,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Compare with your guess, and read the table from right to left. In a full run, the best −ELBO belongs to the treatment that went for the cause and left the objective alone. Compare it with the network of one layer before you call it a full cure; and see in the ledger how different numbers of active units go with nearly the same −ELBO. A schedule removes the price for a while. It can help where the price is the obstacle, as with a decoder that predicts well on its own; here the obstacle is a decoder that hardly notices $z$, and in the ledger both schedules end where the untreated run ends. Nats that are free need not be spent, and those that are need not tell anything. Look at the information beside the rate: where the rate has grown and the information has not, the widths of $q$ have merely drifted away from the prior's, every image in the same way, and −ELBO is worse by what that costs. **A rate above 0 is not yet a cure.**
+# Compare with your guess, and read the table from right to left. In a full run, the best −ELBO belongs to the treatment that went for the cause and left the objective alone. Compare it with the network of one layer before you call it a full cure; and see in the ledger how different numbers of active units go with nearly the same −ELBO. A schedule removes the price for a while. It can help where the price is the obstacle, as with a decoder that predicts well on its own; here the obstacle is a decoder that hardly notices $z$, and in the ledger both schedules end where the untreated run ends. Nats that are free need not be spent, and those that are need not tell anything. Look at the information beside the rate: where the rate has grown and the information has not, the means and widths of $q$ have merely drifted away from the prior's, by the same amount for every image, and −ELBO is worse by what that costs. **A rate above 0 is not yet a cure.**
 #
 # So there are two questions, not one. Is the collapse an optimum? (For a linear VAE, compare eigenvalues with $\beta\sigma^2$; in general, look for any model of the same kind with a better objective.) If it is, change the objective and say so. If it is not, find out what keeps the training from the better model. Treatments that end at the plain objective can be compared on it; those that keep another one have to be.
 #
@@ -593,7 +595,7 @@ figures = {
     "split": [{name: round(value, 3) for name, value in part.items()} for part in parts],
     "linear": linear,
     "cures": {
-        name: {k: round(v, 2) for k, v in found.items() if k != "kl_per_latent"}
+        name: {k: round(v, 2) + 0 for k, v in found.items() if k != "kl_per_latent"}
         for name, found in judged.items()
     },
 }
@@ -614,8 +616,8 @@ print(json.dumps({"source": digits.source, **figures}))
 # | a slope outside its two prices | a model that is not at its minimum | more epochs, the same first weights for all, a lower learning rate |
 # | mutual information equal to $\log N$ | the ceiling of the estimate | read it as "at least"; more images; see `leave_out` |
 # | KL near 0 from the first epoch on | collapse by optimisation, or a hidden β ([lesson 04](04_low_level_pytorch.ipynb)) | measure β; look at the first weights; then schedules |
-# | some rate but no mutual information, −ELBO worse | free nats, spent on widths of $q$ that tell nothing | look at the mutual information; judge at β = 1; lower λ, or end the training without it |
-# | rate well above 0, no active units | the width of $q$ differs from the prior's, its mean does not move | count active units beside the KL |
+# | some rate but no mutual information, −ELBO worse | free nats, spent on a mean and a width of $q$ that are the same for every image | look at the mutual information; judge at β = 1; lower λ, or end the training without it |
+# | rate well above 0, no active units | $q$ differs from the prior in the same way for every image: its mean is shifted, or its width is another | count active units beside the KL |
 # | active units off by one from the prediction | an eigenvalue close to $\beta\sigma^2$ | compare with the eigenvalues within a few per cent |
 #
 # ## References

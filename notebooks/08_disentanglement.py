@@ -40,7 +40,7 @@ import copy, json, math, matplotlib.pyplot as plt, numpy as np, torch, torch.nn.
 from vae_course import disentanglement, latent, losses, plots, results, runtime, training
 
 # %% [markdown]
-# It is said that with a larger β each latent comes to mean one thing: one for the position, one for the size. Such a code is called **disentangled**. To find out whether a model has one, we need images of which we know what varied, and a number that says how well the latents match it. Digits do not come with such a list of causes. So we draw our own images.
+# It is said (Higgins et al., 2017) that with a larger β each latent comes to mean one thing: one for the position, one for the size. Such a code is called **disentangled**. To find out whether a model has one, we need images of which we know what varied, and a number that says how well the latents match it. Digits do not come with such a list of causes. So we draw our own images.
 #
 # ## Images with known causes
 #
@@ -94,7 +94,7 @@ for number, name in enumerate(shapes.NAMES):
 #
 # $$I(z; v) = H(z) + H(v) - H(z, v), \qquad H = -\sum p \log p .$$
 #
-# It is zero for unrelated $z$ and $v$, and at most $H(v)$. Unlike a correlation it sees relations of any form. To count, a latent has to be cut into **bins**; ours have equal width, between the smallest and the largest value.
+# $H(z, v)$ is the entropy of the pair, with one probability for each combination. $I$ is zero for unrelated $z$ and $v$, and at most $H(v)$. Unlike a correlation it sees relations of any form. To count, a latent has to be cut into **bins**; ours have equal width, between the smallest and the largest value.
 
 
 # %%
@@ -200,7 +200,7 @@ print("latent", ratio.argmin().item(), "gets the vote, and the fixed factor was"
 # %% [markdown]
 # After some hundred votes, each with a factor chosen at random, each latent is taken to stand for the factor that it got most votes from. The score is the share of further votes that this rule gets right. What would it be by chance? The package also counts that: the same votes, with the fixed factors shuffled among them. With five factors it lies around 0.2, not at 0.
 #
-# **DCI** (Eastwood and Williams, 2018) trains a regressor to predict each factor from all latents, and reads off how much the prediction relies on each: a table of weights, $R_{jk}$ for latent $j$ and factor $k$. **Disentanglement**: is each row concentrated on one factor? **Completeness**: is each column concentrated on one latent? **Informativeness**: how good is the prediction on images that the regressor has not seen ($R^2$: 1 is exact, 0 no better than the mean)? Concentrated means a small entropy.
+# **DCI** (Eastwood and Williams, 2018) trains a regressor to predict each factor from all latents, and reads off how much the prediction relies on each: a table of weights, $R_{jk}$ for latent $j$ and factor $k$. **Disentanglement**: is each row concentrated on one factor? **Completeness**: is each column concentrated on one latent? **Informativeness**: how good is the prediction on images that the regressor has not seen ($R^2$: 1 is exact, 0 no better than the mean, below 0 worse)? Concentrated means a small entropy.
 
 
 # %%
@@ -291,7 +291,7 @@ codes = {
 }
 
 # %%
-print(f"{'':16}   MIG  FactorVAE (chance)   DCI, trees: D    C    I   lasso: D    I")
+print(f"{'':16}   MIG  FactorVAE (chance)   DCI, trees: D    C     I  lasso: D     I")
 judged = {}
 for name, z in codes.items():
     vote = disentanglement.factor_vae_score(z, v, generator=runtime.seed(0))
@@ -304,7 +304,7 @@ for name, z in codes.items():
     d, c, i = trees
     print(
         f"{name:16} {judged[name]['MIG']:5.2f} {vote.score:10.2f} ({vote.chance:.2f}) "
-        f"{d:15.2f} {c:4.2f} {i:4.2f} {lasso[0]:10.2f} {lasso[2]:4.2f}"
+        f"{d:15.2f} {c:4.2f} {i:z5.2f} {lasso[0]:9.2f} {lasso[2]:z5.2f}"
     )
 
 # %%
@@ -325,7 +325,7 @@ assert judged["shuffled"]["R² lasso"] < 0.6
 # - *twice* fools **MIG**: the second best latent knows as much as the best, so the gap is zero, although no latent is mixed. MIG asks for compactness, too. DCI keeps the two questions apart: D is high, and C is not.
 # - *chained* fools **FactorVAE**. With $v_k$ fixed, the variance of $z_k$ falls to $0.49/1.49 = 33\,\%$ of what it was, that of $z_{k-1}$ only to 67 %, and the others stay. The smallest is always the right one, so all votes are right; how small it is, and what else the latent carries, is never asked. Its lower end misleads as well: noise scores what chance scores.
 # - *pure and mixed* fools **DCI**: the regressor finds all it needs in the pure latents, gives the mixtures no weight, and rows without weight do not count. FactorVAE makes the same mistake; MIG notices a part.
-# - DCI with the *lasso* can be high for *noise*: the few coefficients that survive by accident look like a concentrated table. Only the informativeness, near 0, gives it away. So D must not be quoted without I, nor without the regressor: *shuffled* is predicted perfectly by trees and badly by the lasso.
+# - DCI with the *lasso* can be high for *noise*: the coefficients that survive by accident make a table with gaps, and gaps look like concentration. Only the informativeness, near 0, gives it away. So D must not be quoted without I, nor without the regressor: *shuffled* is predicted perfectly by trees and badly by the lasso.
 #
 # No score is wrong; each answers its own question. Report more than one, with bins, chance level and regressor.
 #
@@ -421,7 +421,16 @@ print({name: round(score, 3) for name, score in live.items()})
 # %% [markdown]
 # Is this a good result? Look at the table again, column by column. When a shape moves, many pixels change, when it turns, few. A nat of KL buys more reconstruction where more pixels change, so that is where the nats go first, whatever *we* call a factor.
 #
-# The lower rows deserve a second look, too. A latent with a KL near zero has a mean that hardly moves; but what little it moves depends on the image, and mutual information does not see scale. Such a latent adds a second best, and so lowers MIG. (Chen et al. use samples from $q(z \mid x)$ in place of its mean, in which the noise hides these traces.)
+# The lower rows deserve a second look, too. A latent with a KL near zero has a mean that hardly moves; but what little it moves depends on the image, and none of the three scores sees scale. MIG may find its second best there, FactorVAE divides by the latent's own variance and lets it vote, and DCI's regressor reads it like any other. What do the scores say without such latents?
+
+# %%
+alive = kl > 0.05  # nats
+print(f"{int(alive.sum())} latents of {len(kl)} with a KL above 0.05 nats")
+if alive.sum() > 1:
+    print({name: round(score, 3) for name, score in judge(mu[:, alive], test_v).items()})
+
+# %% [markdown]
+# So a score also depends on whether silent latents were left out, and a paper should say so. From here on all are counted. (Chen et al. use samples from $q(z \mid x)$ in place of its mean, in which the noise hides these traces.)
 #
 # ## What the likelihood cannot promise
 #
@@ -429,11 +438,11 @@ print({name: round(score, 3) for name, score in live.items()})
 #
 # $$p'(x) = \int N(z'; 0, I)\; p(x \mid U^\top z')\, dz' = \int N(z; 0, I)\; p(x \mid z)\, dz = p(x)$$
 #
-# for every image. The two models give the same samples and the same likelihood, and no data set, however large, can tell which one drew it. But if the first is disentangled, the second is a mixture, unless $U$ only exchanges axes or flips their signs. (Locatello et al., 2019, prove the like for all priors with independent latents, by other maps than rotations.)
+# for every image. The two models give the same samples and the same likelihood, and no data set, however large, can tell which one drew it. But if the first is disentangled, the second is a mixture, unless $U$ only exchanges axes, flips their signs, or turns latents that carry nothing. (Locatello et al., 2019, prove the like for all priors with independent latents, by other maps than rotations.)
 #
 # **Predict:** we rotate the latents of our model at random. What happens to its loss, and what to its scores?
 #
-# The posterior turns with the latents: its mean is $U\mu$, its covariance $U \Sigma U^\top$, and the KL needs the formula for a full covariance, $\tfrac12(\operatorname{tr} \Sigma + \lVert\mu\rVert^2 - \log\det\Sigma - D)$. We compute in float64, so that equal means equal.
+# The posterior turns with the latents. With $\Sigma$ for the diagonal matrix of the variances $\sigma_j^2$, its mean is $U\mu$ and its covariance $U \Sigma U^\top$, which is no longer diagonal. For a mean $m$, a full covariance $S$ and $D$ latents, the KL is $\tfrac12(\operatorname{tr} S + \lVert m\rVert^2 - \log\det S - D)$, where $\operatorname{tr}$ is the sum of the diagonal. We compute in float64, so that equal means equal.
 
 # %%
 exact = copy.deepcopy(model).double()
@@ -463,28 +472,31 @@ print(f"largest change of a loss, of 500 images: {largest_difference:.1e} nats")
 assert largest_difference < 1e-8
 
 # %% [markdown]
-# That was the loss. Now the scores of the rotated codes, over all test images:
+# That was the loss. Now the scores of the rotated codes, over all test images; and as one rotation is one draw, four more:
 
 # %%
 turned = judge(mu.double() @ U.T, test_v)
+others = [judge(mu.double() @ rotation(10).T, test_v) for _ in range(runtime.steps(4, 1))]
 for name, score in live.items():
-    print(f"{name:10} as trained {score:.3f}   rotated {turned[name]:.3f}")
+    several = ", ".join(f"{other[name]:.3f}" for other in others)
+    print(f"{name:10} as trained {score:.3f}   rotated {turned[name]:.3f}, {several}")
 
 # %% [markdown]
-# The loss is the same for every image, up to rounding; the scores are not. MIG asks most strictly for single axes. How much the other scores lose depends on the rotation, and on how mixed the code was before; even $R^2$ moves a little, because trees cut along the axes. Whatever of a score depends on the axes, the likelihood cannot see it.
+# The loss is the same for every image, up to rounding; the scores are not. MIG asks most strictly for single axes. How far the other scores move, and in which direction, depends on the rotation: it can raise them, too, above all where the code was mixed before. Even $R^2$ moves a little, because trees cut along the axes. Whatever of a score depends on the axes, the likelihood cannot see it.
 #
-# Then why do trained VAEs score above random rotations at all? Because our encoder has one restriction that a rotation breaks: its covariance is diagonal. It can describe the rotated posterior only without its correlations. Here it keeps the variances (an encoder trained for the rotated decoder could choose better ones, so the second number is an upper limit of what the axes cost):
+# Then why should a trained VAE prefer any axes? Because our encoder has one restriction that a rotation breaks: its covariance is diagonal. It can describe the rotated posterior only without its correlations. Of all Gaussians with the right mean and a diagonal covariance, the one with variances $1 / (\Sigma'^{-1})_{jj}$, where $\Sigma' = U \Sigma U^\top$, has the smallest KL to the rotated posterior. We take that one (an encoder trained for the rotated decoder could still do a little better):
 
 # %%
 with torch.no_grad():
-    turned_lv = turned_cov.diagonal(dim1=1, dim2=2).log()
+    precision = U @ torch.diag_embed((-lv).exp()) @ U.T  # the inverse of turned_cov
+    turned_lv = -precision.diagonal(dim1=1, dim2=2).log()
     loose_z = turned_m + (0.5 * turned_lv).exp() * eps
     loose_rec = -losses.bernoulli_log_likelihood(exact.decode(loose_z @ U), x)
     loose_loss = loose_rec + 4 * losses.kl_to_standard_normal(turned_m, turned_lv)
 print(f"loss as trained {loss.mean():.1f}, rotated with a diagonal encoder {loose_loss.mean():.1f}")
 
 # %% [markdown]
-# When the second number is larger, the loss does prefer some axes, namely those along which the posteriors' noise is independent. Rolínek, Zietlow and Martius (2019) show that these are, locally, the directions of a principal component analysis of the decoder. Where they agree with our factors, a VAE looks disentangled. That is a property of the encoder's family and of the data, not of the likelihood.
+# Where the second number lies far above the first, as after a full training, the loss does prefer some axes, namely those along which the posteriors' noise is independent. Rolínek, Zietlow and Martius (2019) show that these are, locally, the directions of a principal component analysis of the decoder. Where they agree with our factors, a VAE looks disentangled. That is a property of the encoder's family and of the data, not of the likelihood.
 #
 # ## β or luck?
 #
@@ -493,14 +505,14 @@ print(f"loss as trained {loss.mean():.1f}, rotated with a diagonal encoder {loos
 # %%
 ledger = results.load("disentanglement")["figures"]["table"]
 betas = sorted({row["beta"] for row in ledger})
-names_of_scores = ("MIG", "FactorVAE", "DCI_trees", "kl")
+names_of_scores = ("MIG", "FactorVAE", "DCI_trees", "FactorVAE_awake", "DCI_trees_awake", "kl")
 by_beta = {
     score: torch.tensor([[row[score] for row in ledger if row["beta"] == b] for b in betas])
     for score in names_of_scores
 }  # (β, seeds) each
 (same,) = (row for row in ledger if row["beta"] == 4 and row["seed"] == 0)
-print("ledger:", {score: same[score] for score in names_of_scores})
-print("here:  ", {name: round(score, 3) for name, score in live.items()})
+print("ledger:", {score: same[score] for score in names_of_scores[:3]})
+print("here:  ", {name: round(score, 3) for name, score in list(live.items())[:3]})
 
 # %% [markdown]
 # **Predict:** of all the variance of the MIG among these models, which share do the four β explain?
@@ -550,11 +562,11 @@ def luck(table, deals=1000):
 
 
 # %% [markdown]
-# Beside the three scores we split the KL, of which we know that β controls it. And we ask twice: for all four β, and for the three that are larger than 1.
+# Beside the three scores, which count all latents, we split two of them as they are without silent ones (*awake*), and the KL, of which we know that β controls it. And we ask twice: for all four β, and for the three that are larger than 1.
 
 # %%
 shares = {}
-print(f"{'':10} {'all four β':>26}   {'without β = 1':>26}")
+print(f"{'':16} {'all four β':>26}   {'without β = 1':>26}")
 for name, table in by_beta.items():
     line = {}
     for which, part in {"all": table, "larger": table[1:]}.items():
@@ -564,10 +576,12 @@ for name, table in by_beta.items():
     cells = [
         f"β {c['beta']:.0%}, seed {c['seed']:.0%} (luck {c['luck']:.0%})" for c in line.values()
     ]
-    print(f"{name:10} {cells[0]:>26}   {cells[1]:>26}")
+    print(f"{name:16} {cells[0]:>26}   {cells[1]:>26}")
 
 # %% [markdown]
-# The last line is what an effect of β looks like: the seed hardly matters. The scores are another matter. Over all four β, seed and β have comparable shares, and β's comes mostly from the distance between β = 1 and the rest. Among the larger three, the share of β is within what luck gives: eight seeds cannot say which of them is best. Somebody who had trained one model of each would have had a ranking all the same.
+# The last line is what an effect of β looks like: the seed hardly matters. The three scores are another matter. Over all four β, seed and β have comparable shares, and β's comes mostly from the distance between β = 1 and the rest. Among the larger three, the share of β is within what luck gives: eight seeds cannot say which of them is best. Somebody who had trained one model of each would have had a ranking all the same.
+#
+# The two lines *awake* are a warning. Without silent latents, β's share of the FactorVAE score sinks to what luck gives: what looked like an effect of β on disentanglement was, at least in good part, its effect on how many latents are in use.
 #
 # How much β "explains" also depends on which β one includes, so such a share belongs to an experiment, not to a method. For a general statement, 32 small networks on one data set are not enough. Locatello et al. (2019) trained more than 12,000 models, of six methods and on seven data sets. They report that seeds and hyperparameters mattered more than the method, and that good models could not be told from bad ones without knowing the factors. Which is where we started: a score needs to be told what the causes are.
 #

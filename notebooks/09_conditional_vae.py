@@ -298,7 +298,7 @@ grid = plots.image_grid(
 plots.show(grid, alt="Three rows of digits; all rows show the same ten blurred mean digits.")
 
 # %% [markdown]
-# A mean digit is a very typical digit, so the judge has no doubt. To find such a model we need a second measure that it fails: the **within-class variance**, how much each pixel varies among the images of one class, summed over pixels, averaged over the classes:
+# After a full training the judge has hardly a doubt: a mean digit is a very typical digit. (After a short one, some of the ten pictures are no digits yet.) To find such a model we need a second measure that it fails: the **within-class variance**, how much each pixel varies among the images of one class, summed over pixels, averaged over the classes:
 #
 # $$V = \frac{1}{10} \sum_{c} \sum_{\text{pixels}} \mathrm{Var}(x_{\text{pixel}} \mid c).$$
 #
@@ -405,7 +405,7 @@ ax.set_title("Only accuracy and diversity together mean anything", fontsize=10)
 ax.legend(frameon=False, fontsize=9, loc="center left")
 plots.show(
     ax,
-    alt="Accuracy to the right, diversity upwards: real digits in the upper right corner, the full model near it, the collapsed one at the lower right, the one whose decoder is not told the class at the left.",
+    alt="Accuracy to the right, diversity upwards: real digits in the upper right corner, the collapsed model at the bottom, the one whose decoder is not told the class at the left, the others between these.",
 )
 
 # %% [markdown]
@@ -414,7 +414,14 @@ plots.show(
 # %%
 from vae_course import results
 
-columns = ("asked", "variance", "swap", "linear", "neighbours", "loss")
+columns = {
+    "asked": 3,
+    "variance": 3,
+    "swap": 3,
+    "linear": 3,
+    "neighbours": 3,
+    "loss": 1,
+}  # decimals
 rows = results.load("conditional")["figures"]["table"]
 print(f"{'mean ± standard deviation':24}", *(f"{column:>13}" for column in columns))
 for name in dict.fromkeys(row["model"] for row in rows):
@@ -422,13 +429,13 @@ for name in dict.fromkeys(row["model"] for row in rows):
         [[row[column] for column in columns] for row in rows if row["model"] == name]
     )
     cells = [
-        f"{mean:.3f} ± {sd:.3f}"
-        for mean, sd in zip(table.mean(dim=0), table.std(dim=0), strict=True)
+        f"{mean:.{places}f} ± {sd:.{places}f}"
+        for mean, sd, places in zip(table.mean(0), table.std(0), columns.values(), strict=True)
     ]
     print(f"{name:24}", *(f"{cell:>13}" for cell in cells))
 
 # %% [markdown]
-# Compare the differences between rows with the spread within a row. The last row ends with the objective of the first, after as many steps, and yet it obeys less and leaks more: what was built in the beginning, the route through $z$, was not given up in time. The loss in the last column, −ELBO on the test set, does not show it: in this ledger it is even a little lower. The bound does not ask by which route the class arrives; whoever wants to give orders has to look at more than the bound.
+# Compare the differences between rows with the spread within a row. The last row ends with the objective of the first, after as many steps, and yet it obeys less and leaks more: what was built in the beginning, the route through $z$, was not given up in time. But a larger leak need not mean less obedience: in the ledger the encoder without $c$ leaks more than the last row and still obeys better. It matters, too, how far the decoder trusts what $z$ says. The loss in the last column, −ELBO on the test set, does not show it: in this ledger it is even a little lower. The bound does not ask by which route the class arrives; whoever wants to give orders has to look at more than the bound.
 #
 # ## A bound on what?
 #
@@ -476,7 +483,7 @@ print(f"−log p(x|c) ≤ {-of_own.mean():.2f} nats,  −log p(x) ≤ {-of_any.m
 print(f"difference for the median image: {difference:.4f},  log 10 = {math.log(10):.4f}")
 
 # %% [markdown]
-# Compare the second number with the row "decoder without c" above (that one is the mean over all test images, so it differs a little for that reason alone). What the conditional model seemed to be ahead by shrinks by nearly $\log 10$. What remains, if anything does, is a difference of two bounds. It may be that a mixture of ten classes is a richer model of $x$ than one Gaussian $z$ that has to make the classes out of noise, or that the plain model's bound is looser; the bounds alone do not tell.
+# Compare the second number with the row "decoder without c" above (that one is the mean over all test images, so it differs a little for that reason alone). What the conditional model seemed to be ahead by shrinks by the mean of that difference: $\log 10$ for an image that leaves no doubt about its class, less for one that does. What remains, if anything does, is a difference of two bounds. It may be that a mixture of ten classes is a richer model of $x$ than one Gaussian $z$ that has to make the classes out of noise, that the plain model's bound is looser, or that it was trained with a schedule made for the other; the bounds alone do not tell.
 #
 # And a by-product: the class under which an image has the largest bound is the model's own reading of it. No classifier was trained for that.
 

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises 01 · The evidence lower bound
 #
-# Six tasks on [lesson 01](../notebooks/01_elbo.ipynb): five functions that a check looks at, and a question to answer in words. You compute a marginal, a KL, a posterior and the bound itself, and repair a loss with two faults that have both been published.
+# Six tasks on [lesson 01](../notebooks/01_elbo.ipynb): five functions that a check looks at, and a question to answer in words. You compute a marginal, a KL, a posterior and the bound itself, and repair a loss with two common faults.
 
 # %% [markdown] tags=["badges"]
 # <!-- badges -->
@@ -78,7 +78,7 @@ assert abs(density_on_grid.sum() * (on_a_grid[1] - on_a_grid[0]) - 1) < 1e-6, (
 # %% [markdown]
 # ## 2 · The KL between two Gaussians
 #
-# *13 minutes · 3 points · later lessons have priors that are not N(0, I).*
+# *13 minutes · 3 points · for models whose prior is not N(0, I): one for each class, for instance.*
 #
 # Lesson 01 derived the KL to the standard normal. Derive the general one, for diagonal Gaussians $q = N(\mu, \mathrm{diag}(\sigma^2))$ and $p = N(\mu_p, \mathrm{diag}(\sigma_p^2))$ in $D$ dimensions: write $E_q[\log q(z) - \log p(z)]$ for one dimension, take the expectation of each square under $q$, and add up the dimensions. Both logarithms of variances are given.
 #
@@ -199,11 +199,11 @@ assert np.allclose(at_the_posterior, -7.25), (
 #
 # *8 minutes · 3 points · the mistake that is easiest to make and hardest to see.*
 #
-# This loss has two faults, and both have been published. It runs without an error, and its values fall below everybody else's, soon below zero. Two things are wrong in the line that computes `kl`. Run the cell, compare what it prints with the KL of lesson 01 (never negative; 1.808 nats a latent at $\mu = 0$, $\sigma = 0.1$), then write the repaired loss.
+# This loss has two faults, and both are common. It runs without an error, and its values fall below everybody else's, soon below zero. Two things are wrong in the line that computes `kl`. Run the cell, compare what it prints with the KL of lesson 01 (never negative; 1.808 nats a latent at $\mu = 0$, $\sigma = 0.1$), then write the repaired loss.
 
 
 # %%
-def published_loss(rec, mu, logvar):
+def faulty_loss(rec, mu, logvar):
     kl = 0.5 * (1 + logvar - mu**2 - np.exp(logvar)).mean(axis=1)
     return rec + kl
 
@@ -211,7 +211,7 @@ def published_loss(rec, mu, logvar):
 for D in (1, 2, 20):
     narrow = np.full((1, D), 2 * np.log(0.1))
     print(
-        f"D = {D:2d}: what it takes for the KL is {published_loss(np.zeros(1), np.zeros((1, D)), narrow)[0]:.3f} nats"
+        f"D = {D:2d}: what it takes for the KL is {faulty_loss(np.zeros(1), np.zeros((1, D)), narrow)[0]:.3f} nats"
     )
 
 # %% [markdown]

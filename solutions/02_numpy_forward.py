@@ -85,7 +85,7 @@ assert np.isclose(softplus(np.array([-36.0]))[0], np.exp(-36.0), rtol=1e-5, atol
 #
 # *7 minutes · 3 points · lesson 04 trains with it.*
 #
-# The lesson's decoder says how likely each pixel is white. Another common decoder says $p(x \mid z) = N(x;\, m, \sigma^2 I)$: each pixel is a Gaussian around a mean $m_i$ that the decoder chooses, with one variance $\sigma^2$ for all. Return $\log p(x \mid z)$ for each image. It is a log-*density*, and may be positive.
+# The lesson's decoder says how likely each pixel is white. Another common decoder says $p(x \mid z) = N(x;\, m, \sigma^2 I)$: each pixel is a Gaussian around a mean $m_i$ that the decoder chooses, with one variance $\sigma^2$ for all. Return $\log p(x \mid z)$ for each image. It is a log-*density*, and may be positive. It has to stay finite for an image of 784 pixels and a small σ.
 #
 # <details><summary>Hint 1</summary>Start with one pixel: the logarithm of the density of N(m, σ²) at x has a squared distance and a normaliser. Then think about what P independent pixels do to each of the two.</details>
 # <details><summary>Hint 2</summary>For one pixel: −½ log(2πσ²) − (x − m)²/2σ². Add up over the P pixels, axis 1; the normaliser counts P times.</details>
@@ -220,13 +220,13 @@ assert np.allclose(swapped, three_channels[:, [2, 0, 1], ::3, ::3] + shifted_by)
 
 
 # %%
-def published_rec(logits, x):
+def faulty_rec(logits, x):
     m = sigmoid(logits)
     return (np.logaddexp(0, m) - x * m).sum(axis=(1, 2, 3))
 
 
 white, black = np.ones((1, 1, 28, 28)), np.zeros((1, 1, 28, 28))
-white_costs, black_costs = published_rec(1000 * white, white), published_rec(black - 1000, black)
+white_costs, black_costs = faulty_rec(1000 * white, white), faulty_rec(black - 1000, black)
 print(
     f"white image: {white_costs[0]:.1f} nats; 784 · log(1 + 1/e) = {784 * np.log1p(np.exp(-1)):.1f}"
 )
@@ -270,7 +270,7 @@ assert np.allclose(repaired_rec(some_logits, colour), repaired_rec(-some_logits,
 # %% [markdown]
 # ## 6 · The whole pass, with K samples
 #
-# *9 minutes · 4 points · lesson 03 differentiates such a pass; a later lesson makes a tighter bound of the K samples.*
+# *9 minutes · 4 points · lesson 03 differentiates such a pass, and compares estimates from more samples with those from one.*
 #
 # The lesson's forward pass took one sample of $z$ for each image. Write it for $K$ samples: `rec` is their average, which estimates the same expectation with less noise. The encoder and the decoder are given as functions, and the pixels are coins, as in the lesson. It must stay finite and right when the decoder is sure of a pixel. Return a tuple (loss, rec, kl), not a dictionary as in the lesson. Which of the three depends on the noise?
 #

@@ -215,7 +215,7 @@ assert torch.allclose(two_rates.grad, -1 / two_rates.detach() ** 2, rtol=1e-3), 
 # %% [markdown]
 # ## 5 · Gradients of a KL, by hand
 #
-# *10 minutes · 3 points · later lessons have priors that are not N(0, I).*
+# *10 minutes · 3 points · for models whose prior is not N(0, I): one for each class, for instance.*
 #
 # Lesson 03's last row of derivatives is for the prior $N(0, I)$. For a prior $N(\mu_p, \sigma_p^2)$, one latent's KL is
 #

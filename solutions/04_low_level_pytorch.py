@@ -466,4 +466,4 @@ plots.show(grid, alt="Two rows of samples from the baseline, then two rows from 
 progress("04")
 
 # %% [markdown]
-# **Back:** [lesson 04](../notebooks/04_low_level_pytorch.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 04](../notebooks/04_low_level_pytorch.ipynb) · **Next:** [lesson 05](../notebooks/05_autoencoder_vs_vae.ipynb)

@@ -324,7 +324,8 @@ print(f"-log p(x) is {-log_px:.3f} nats; no upper bound can lie below it")
 def sampled_terms(encode, decode, x, eps):
     """Both terms of −ELBO, by one sample of q(z|x) made from the given noise.
 
-    encode: x -> mu, logvar (B, D), logvar is log σ²; decode: z (B, D) -> logits (B, C, H, W);
+    encode: x -> mu, logvar (B, D), logvar is log σ²; decode: z (B, D) -> logits (B, C, H, W),
+    which may be large;
     x: (B, C, H, W) in [0, 1], grey pixels too; eps: (B, D)
     -> rec (Bernoulli, summed over pixels), kl: (B,) each, in nats. Gradients reach mu and logvar.
     """
@@ -398,7 +399,7 @@ train_y = digits.train_y[: len(train_x)]
 test_x = digits.test_x[: runtime.steps(10_000, 1_000)]
 
 # %% [markdown]
-# The judge of the lesson, whose features the Fréchet distance compares.
+# A judge like the lesson's, trained for a shorter time. Its features are its own: these Fréchet distances compare with each other, not with the lesson's.
 
 # %%
 runtime.seed(0)
@@ -501,4 +502,4 @@ plots.show(grid, alt="Two rows of samples from the baseline, then two rows from 
 progress("05")
 
 # %% [markdown]
-# **Back:** [lesson 05](../notebooks/05_autoencoder_vs_vae.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 05](../notebooks/05_autoencoder_vs_vae.ipynb) · **Next:** [lesson 06](../notebooks/06_latent_space.ipynb)

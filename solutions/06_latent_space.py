@@ -184,7 +184,7 @@ assert torch.allclose(there_and_back, on_the_way, atol=1e-5), "the way back is t
 #
 # $$\text{slerp}(z_0, z_1, t) = \big((1 - t)\lVert z_0\rVert + t\,\lVert z_1\rVert\big)\;\frac{\sin((1 - t)\,\Omega)\,u_0 + \sin(t\,\Omega)\,u_1}{\sin\Omega}, \qquad u_i = \frac{z_i}{\lVert z_i\rVert},\quad \cos\Omega = u_0 \cdot u_1.$$
 #
-# Written down like that, it returns NaN where both ends have one direction. Write one that joins such ends, and ends of nearly one direction, by the straight line, which is the limit of the arc there. Neither end is zero, and opposite ends will not occur.
+# Written down like that, it returns NaN where both ends have one direction. Write one that joins such ends, and ends of nearly one direction (Ω below about 0.001), by the straight line, which is the limit of the arc there. Neither end is zero, and opposite ends will not occur.
 #
 # <details><summary>Hint 1</summary>Two things can go wrong with ends of one direction: sin Ω is 0, and rounding can make u₀ · u₁ larger than 1, of which torch.acos is NaN.</details>
 # <details><summary>Hint 2</summary>Clamp the cosine to [−1, 1], and ask whether the angle (or its sine) is tiny, 0.001 for instance, before you divide. There the straight line and the arc differ by less than a thousandth of the longer end's norm.</details>
@@ -229,6 +229,9 @@ neighbours = torch.nn.functional.cosine_similarity(long_arc[1:], long_arc[:-1])
 assert neighbours.max() - neighbours.min() < 1e-3, "equal turns from step to step"
 doubled = slerp(far, 3 * far, torch.tensor([0.0, 0.5, 1.0]))
 assert torch.allclose(doubled[1].float(), 2 * far, atol=1e-3), "one direction: straight"
+many = torch.randn(100, 6, generator=torch.Generator().manual_seed(0))  # some cosines round to > 1
+straight = [slerp(z, 2.5 * z, torch.tensor([0.5]))[0].float() for z in many]
+assert torch.allclose(torch.stack(straight), 1.75 * many, atol=1e-3), "one direction: a number"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -467,4 +470,4 @@ plots.show(
 progress("06")
 
 # %% [markdown]
-# **Back:** [lesson 06](../notebooks/06_latent_space.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 06](../notebooks/06_latent_space.ipynb) · **Next:** [lesson 07](../notebooks/07_beta_vae.ipynb)

@@ -439,7 +439,7 @@ plots.show(grid, alt="Ten test digits, and below them their reconstructions by b
 # 1. A prediction, made before the run, that could have turned out wrong: a direction for the rate, the number of active units, or −ELBO. It need not have come true.
 # 2. A measurement beside the baseline's, with numbers from the table, on −ELBO with β = 1, and one thing changed between the two. Whoever compares training losses with different β or different allowances, or calls more active units a success without looking at −ELBO, does not earn this point.
 # 3. A picture described: in how many latents the rate sits, or how the reconstructions of the two models differ from each other and from image to image, named so that a reader could find it.
-# 4. An explanation in the lesson's terms. For example: at a low price the codes spread out, and a price that returns to 1 leaves only those latents that the decoder has learnt to use; an allowance is spent because it is free, and if the information does not grow with the rate, only the widths of q have drifted; a decoder that hardly notices z can save nothing by it, at any price; a model trained at another β ends at another objective, and pays for it on this one.
+# 4. An explanation in the lesson's terms. For example: at a low price the codes spread out, and a price that returns to 1 leaves only those latents that the decoder has learnt to use; an allowance is spent because it is free, and if the information does not grow with the rate, only the means and widths of q have drifted, in the same way for every image; a decoder that hardly notices z can save nothing by it, at any price; a model trained at another β ends at another objective, and pays for it on this one.
 # 5. A limitation: one run with one seed, a short training, one network, a bound instead of log p(x), information that cannot exceed log N, or a threshold that decides what counts as active. A repeat with another seed (`trained(seed=1)` beside `trained(seed=1, beta=my_beta, loss=my_loss)`), or a measurement that would settle the question, earns this point as well.
 # === END MARK SCHEME ===
 
@@ -452,4 +452,4 @@ plots.show(grid, alt="Ten test digits, and below them their reconstructions by b
 progress("07")
 
 # %% [markdown]
-# **Back:** [lesson 07](../notebooks/07_beta_vae.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 07](../notebooks/07_beta_vae.ipynb) · **Next:** [lesson 08](../notebooks/08_disentanglement.ipynb)

@@ -95,7 +95,7 @@ assert abs(float(ten_times_as_many) - float(turned_table)) < 1e-5, "the same sha
 def binned(codes, bins):
     """The bin of each code, in bins of equal width from the smallest code to the largest.
 
-    codes: (N,), float; bins: how many -> (N,), whole numbers from 0 to bins - 1.
+    codes: (N,), float; bins: how many -> (N,), integers, not floats, from 0 to bins - 1.
     """
     ### BEGIN SOLUTION
     width = codes.max() - codes.min()
@@ -315,7 +315,7 @@ assert abs(float(within_all) - 1) < 1e-5, "settings change nothing, within"
 half_and_half = [float(s) for s in variance_shares(torch.tensor([[0.0, 2.0], [2.0, 4.0]]))]
 assert abs(half_and_half[0] - 0.5) < 1e-5, "means 1 and 3, each with 1 to both sides"
 torch.manual_seed(8)
-many_scores = torch.rand(5, 7, dtype=torch.float64)
+many_scores = torch.rand(5, 7)
 its_shares = [float(s) for s in variance_shares(many_scores)]
 assert abs(sum(its_shares) - 1) < 1e-5, "the shares add up to 1"
 ### END HIDDEN TESTS
@@ -328,7 +328,7 @@ assert abs(sum(its_shares) - 1) < 1e-5, "the shares add up to 1"
 # Build a code from the known factors which a score judges too well, or too badly, and measure by how much. No model needs training: a code is any function of the factors. Some suggestions that go beyond the lesson's codes:
 #
 # - **a half-told factor**: a latent that holds only the distance of `x` from the middle, so that left and right look alike;
-# - **a whisper**: a latent that adds to one factor another one, made so small that it disappears inside a bin;
+# - **a whisper**: a latent that adds to one factor another one, made so small that it disappears inside a bin. (Hide it in `rotation` first, then in `scale`, and explain the difference: where do the levels lie among the bins?)
 # - **a forgotten factor**: a code in which one of the five is missing. What should each score lose, and what does it lose?
 # - **a trap for one regressor**: a code that the lasso calls disentangled and trees do not, or the other way round.
 #
@@ -355,7 +355,7 @@ def perfect(v, rng):
 
 
 # %% [markdown]
-# Your turn: replace the example by your own code. It need not have ten latents.
+# Your turn: replace the example by your own code. It may have any number of latents from two on.
 
 
 # %%
@@ -433,7 +433,7 @@ plots.show(
 # 1. A prediction, made before the run, that could have turned out wrong: for at least one score, whether it will rise, fall or stay, compared with the perfect code. It need not have come true.
 # 2. A measurement: at least two numbers of the table for both codes, and a statement which score is fooled and in which direction, that is, what the code deserves and what it gets. Differences that are within the ± of the table and are read as an effect do not earn this point.
 # 3. The picture described: which cell differs from the perfect code's, and what that says about the latent.
-# 4. An explanation from the score's definition. For example: with half of `x` told, the latent still stands still whenever `x` is fixed, so FactorVAE gives full marks, while MIG loses the share of `x` that is not told, and R² falls because the half that is missing decides where the shape is; DCI's disentanglement falls a little, for a reason of its own: the regressor that cannot predict `x` reaches for the noise; MIG does not count a whisper that stays inside a bin; a forgotten factor costs FactorVAE its share of the votes only; the lasso sees straight lines alone.
+# 4. An explanation from the score's definition. For example: with half of `x` told, the latent still stands still whenever `x` is fixed, so FactorVAE gives full marks, while MIG loses the share of `x` that is not told, and R² falls because the half that is missing decides where the shape is; DCI's disentanglement falls a little, for a reason of its own: the regressor that cannot predict `x` reaches for the noise; MIG does not count a whisper that stays inside a bin, and counts the smallest one where a level lies on the edge between two; a forgotten factor costs FactorVAE its share of the votes where no noise stands beside the code, and hardly anything where it does, because the noise collects the votes of the missing factor and comes to stand for it; the lasso sees straight lines alone.
 # 5. A limitation: a constructed code need not resemble what a VAE learns; one size of the effect, one number of bins, one regressor; factors drawn independently and evenly; or what a score would have to ask in addition. A second measurement that settles one of these earns this point as well.
 # === END MARK SCHEME ===
 
@@ -446,4 +446,4 @@ plots.show(
 progress("08")
 
 # %% [markdown]
-# **Back:** [lesson 08](../notebooks/08_disentanglement.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 08](../notebooks/08_disentanglement.ipynb) · **Next:** [lesson 09](../notebooks/09_conditional_vae.ipynb)

@@ -91,7 +91,7 @@ assert alone.tolist() == [[0, 0, 1, 0, 0, 0]], "a batch of one, class 0"
 def conditional_terms(encode, decode, x, c, eps):
     """The two terms of -ELBO(x, c), by one sample of q(z|x, c) made from the given noise.
 
-    encode: (x, c) -> mu, logvar, each (B, D); decode: (z, c) -> logits (B, C, H, W);
+    encode: (x, c) -> mu, logvar, each (B, D); decode: (z, c) -> logits (B, C, H, W), which may be large;
     x: (B, C, H, W) in [0, 1]; c: (B,), long; eps: (B, D) -> rec, kl: (B,) each, in nats.
     Gradients reach both networks.
     """
@@ -435,7 +435,7 @@ yours = trained(train_y, z_dim=2)
 read = digit
 
 # %% [markdown]
-# For both models: the share of samples that are read as asked for, and beside it the share of real test images that are read as their own label (typical pictures can be easier to read than real ones); the within-class variance of the samples, as a share of that of the test images in the same classes; and the two terms on the test set.
+# For both models: the share of samples that are read as asked for, and beside it the share of real test images that are read as their own label (typical pictures can be easier to read than real ones; for directions it is 100 % by construction, because the reader made the labels); the within-class variance of the samples, as a share of that of the test images in the same classes; and the two terms on the test set.
 
 # %%
 compared = {"baseline": (baseline, digit, test_y)}
@@ -491,4 +491,4 @@ for name, (model, *_) in compared.items():
 progress("09")
 
 # %% [markdown]
-# **Back:** [lesson 09](../notebooks/09_conditional_vae.ipynb) · **Map:** [00 · Start here](../notebooks/00_start_here.ipynb)
+# **Back:** [lesson 09](../notebooks/09_conditional_vae.ipynb) · **Next:** [lesson 15](../notebooks/15_celeba_gpu.ipynb)

@@ -311,7 +311,7 @@ assert torch.allclose(other_noise.float(), beside.float(), rtol=1e-3, atol=1e-4)
 
 # %%
 def faulty_line(decode, z_a, z_b, steps):
-    t = torch.linspace(0, 1, steps).view(-1, 1, 1, 1)
+    t = torch.linspace(0, 1, steps).view(-1, *[1] * z_a.ndim)
     return decode((1 - t) * z_a + t * z_b)
 
 
@@ -374,7 +374,7 @@ assert torch.allclose(only_ends, 10 * torch.stack([start, end]).tanh(), atol=1e-
 # - **the step**: add the direction half, twice or four times.
 # - **the labels**: take the direction from 20 or 100 labelled faces. (Each side needs at least five.)
 # - **σ**: train with `kl_weight=1`, the weight of the full recipe `flat-32`, or with 0.01.
-# - **another attribute**: hair, a hat, a beard, an open mouth. Which of them can this model add, and which not?
+# - **another attribute**: `Blond_Hair`, `Wearing_Hat`, `Goatee`, `Mouth_Slightly_Open` (the table below names all of them). Which of them can this model add, and which not?
 #
 # **Predict** before you run: will more or fewer faces be read as wearing glasses, and will the other attributes be left alone? Write the prediction into the answer cell at the end first. The cells here run as they stand, with an example. (If no lesson has drawn the faces on this computer yet, that takes a minute, once.)
 
@@ -409,7 +409,7 @@ def trained(**changes):
 baseline = trained()
 
 # %% [markdown]
-# What no code holds, no direction can add. For each attribute: how often the judge is right about held-out pictures, and about what is left of them after encoding and decoding.
+# What no code holds, no direction can add. For each attribute: how often the judge is right about held-out pictures, and about what is left of them after encoding and decoding. The last column is what somebody gets who always gives the commoner answer: a share near it says that nothing is left to see.
 
 # %%
 has = torch.stack([faces.attribute(name, "valid") for name in faces.attribute_names], dim=1)
@@ -419,25 +419,29 @@ right = [
     ((judge.probabilities(images) > 0.5) == has).float().mean(dim=0)
     for images in (faces.batch(held_out), rebuilt)
 ]
-print(f"{'judged rightly':20} pictures  rebuilt")
-for name, of_pictures, of_rebuilt in zip(faces.attribute_names, *right, strict=True):
-    print(f"{name:20} {of_pictures:8.0%} {of_rebuilt:8.0%}")
+share = has.float().mean(dim=0)
+commoner = torch.maximum(share, 1 - share)
+print(f"{'judged rightly':20} pictures  rebuilt  always the commoner answer")
+for name, *shares in zip(faces.attribute_names, *right, commoner, strict=True):
+    print(f"{name:20} {shares[0]:8.0%} {shares[1]:8.0%} {shares[2]:8.0%}")
 
 # %% [markdown]
-# The arithmetic, for held-out faces that lack the attribute: as they are rebuilt, with the direction added, and with a random one of equal length. The directions come from the training faces.
+# The arithmetic, for held-out faces that lack the attribute: as they are rebuilt, with the direction added, and with five random ones of equal length: one could be lucky. The directions come from the training faces.
 
 
 # %%
 def added(model, attribute="Eyeglasses", step=1.0, labelled=None):
-    """Pictures of the same faces: rebuilt, with the attribute added, with the control added."""
+    """Pictures of the same faces: rebuilt, with the attribute added, with each of five controls."""
     labels = faces.attribute(attribute, "train")[:labelled]
     codes = face_latents.codes(model, faces, learnt[:labelled])
     direction = face_latents.direction(codes, labels)
-    control = face_latents.random_direction(direction, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    steps = [0 * direction, direction]
+    steps += [face_latents.random_direction(direction, rng) for _ in range(5)]
     lacking = held_out[~faces.attribute(attribute, "valid").numpy()]
     z = face_latents.codes(model, faces, lacking)
     with torch.no_grad():
-        return attribute, [model.mean(z + step * d) for d in (0 * direction, direction, control)]
+        return attribute, [model.mean(z + step * d) for d in steps]
 
 
 # %% [markdown]
@@ -450,26 +454,29 @@ compared = {
 }
 
 # %% [markdown]
-# For both: the share of faces in which the judge's answer turned to yes, by the direction and by the control; and the share of its answers about the *other* attributes that turned, either way.
+# For both: the share of faces in which the judge's answer turned to yes, by the direction and by the five controls, from the least to the most; and the share of its answers about the *other* attributes that turned, either way.
 
 # %%
-print(f"{'':10} {'turned to yes':>20} {'others turned':>20}")
-print(f"{'':10} {'direction':>10} {'control':>9} {'direction':>10} {'control':>9}")
+print(f"{'':10} {'turned to yes':>24} {'others turned':>24}")
+print(f"{'':10} {'direction':>10} {'controls':>13} {'direction':>10} {'controls':>13}")
 for name, (attribute, (before, *after)) in compared.items():
     this = faces.attribute_names.index(attribute)
     old, *new = (judge.probabilities(images) for images in (before, *after))
     turned = [face_latents.turned(old[:, this], each[:, this]) for each in new]
     flips = [((each > 0.5) != (old > 0.5)).float().mean(dim=0) for each in new]
     others = [(each.sum() - each[this]).item() / (len(each) - 1) for each in flips]
-    print(f"{name:10} {turned[0]:10.0%} {turned[1]:9.0%} {others[0]:10.0%} {others[1]:9.0%}")
+    cells = [
+        f"{x[0]:10.0%} {f'{min(x[1:]):.0%} to {max(x[1:]):.0%}':>13}" for x in (turned, others)
+    ]
+    print(f"{name:10}", *cells)
 
 # %% [markdown]
-# Now the pictures: the same eight faces, rebuilt, with the direction added, and with the control.
+# Now the pictures: the same eight faces, rebuilt, with the direction added, and with the first control.
 
 # %%
 for name, (attribute, pictures) in compared.items():
     grid = plots.image_grid(
-        torch.cat([images[:8] for images in pictures]),
+        torch.cat([images[:8] for images in pictures[:3]]),
         columns=8,
         row_labels=["rebuilt", f"+ {attribute}", "+ control"],
         title=f"{name}: {attribute} added",
@@ -480,7 +487,7 @@ for name, (attribute, pictures) in compared.items():
     )
 
 # %% [markdown]
-# Report what you did, in about ten sentences: the change and your prediction; what the tables say about the attribute *and* about the others, each beside its control, with numbers; what the pictures show; why, in the terms of the lesson (what the code holds at this σ, what a mean over faces contains, what lies beyond the codes of real faces); and what the comparison leaves open. A wrong prediction with a good explanation earns full points.
+# Report what you did, in about ten sentences: the change and your prediction; what the tables say about the attribute *and* about the others, each beside its controls, with numbers; what the pictures show; why, in the terms of the lesson (what the code holds at this σ, what a mean over faces contains, what lies beyond the codes of real faces); and what the comparison leaves open. A wrong prediction with a good explanation earns full points.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "open-experiment", "locked": false, "points": 5, "schema_version": 3, "solution": true, "task": false}
 # *Write your answer here, in place of this line.*
@@ -489,10 +496,10 @@ for name, (attribute, pictures) in compared.items():
 # One point each:
 #
 # 1. A prediction, made before the run, that could have turned out wrong: a direction for the share that turns, for the other attributes, or a statement about the pictures. It need not have come true.
-# 2. A measurement with one thing changed, beside the baseline *and* beside the control, that reports the attribute and the others with numbers from the table. Whoever gives the direction's share alone does not earn this point.
+# 2. A measurement with one thing changed, beside the baseline *and* beside the controls, that reports the attribute and the others with numbers from the table. Whoever gives the direction's share alone does not earn this point.
 # 3. A picture described: what differs between the rows or the two grids (frames, a grey veil, hair or skin that changes along, faces that are no longer faces), named so that a reader could find it.
 # 4. An explanation in the lesson's terms. For example: a longer step leaves the region in which codes of real faces lie, so more faces turn and other answers turn along; a direction from few faces contains whatever else these faces had in common by accident, and its length is mostly accident; a larger σ makes latents dear, so the code holds colours and large shapes but no glasses, and a mean of codes cannot contain them; an attribute of few pixels costs little squared error, so it is the last to be coded, while hair and clothes come first.
-# 5. A limitation: one training, one random control, a short run at 32×32 pixels, a judge that learned from sharp pictures and reads blurred ones, attributes that are independent in drawn faces and are not in photographs. A repeat with another seed, several controls, or a measurement that would settle the question, earns this point as well.
+# 5. A limitation: one training, five random controls, a short run at 32×32 pixels, a judge that learned from sharp pictures and reads blurred ones, attributes that are independent in drawn faces and are not in photographs. A repeat with another seed, or a measurement that would settle the question, earns this point as well.
 # === END MARK SCHEME ===
 
 # %% [markdown]

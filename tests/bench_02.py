@@ -185,6 +185,21 @@ def sum_of_logs(x, mean, var):
     return np.sum(-0.5 * np.log(2 * np.pi * var) - 0.5 * (x - mean) ** 2 / var, axis=1)
 
 
+@density.names("the density leaves the range of floats")
+def logarithm_of_the_product(x, mean, var):
+    return np.log(np.prod(np.exp(-((x - mean) ** 2) / (2 * var)) / np.sqrt(2 * np.pi * var), axis=1))
+
+
+@density.names("the density leaves the range of floats")
+def logarithm_of_each_density(x, mean, var):
+    return np.log(np.exp(-((x - mean) ** 2) / (2 * var)) / np.sqrt(2 * np.pi * var)).sum(axis=1)
+
+
+@density.names("cut off at 0")
+def never_positive(x, mean, var):
+    return np.minimum(sum_of_logs(x, mean, var), 0)
+
+
 @density.accepts
 def normaliser_apart(x, mean, var):
     P = x.shape[-1]

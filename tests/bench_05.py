@@ -849,7 +849,7 @@ def with_einsum(encode, decode, x, eps, beta=1.0):
     return rec, beta * (0.5 * (mu * mu + sigma * sigma).sum(1) - sigma.log().sum(1) - 0.5 * mu.shape[1])
 
 
-@terms.accepts
+@terms.names("unstable for a sure decoder")
 def cross_entropy_of_probabilities(encode, decode, x, eps):
     mu, logvar = encode(x)
     p = decode(torch.lerp(mu, mu + eps, (logvar / 2).exp())).sigmoid()

@@ -595,6 +595,36 @@ def only_where_equal(z0, z1, t):
     return norms(z0, z1, t) * unit_arc(z0, z1, t)
 
 
+@arcs.names("NaN for ends of one direction")
+def never_clamped(z0, z1, t):
+    u0, u1 = z0 / z0.norm(), z1 / z1.norm()
+    omega = torch.acos(u0 @ u1)  # NaN where rounding makes the cosine larger than 1
+    if omega < 1e-3:
+        return torch.lerp(z0, z1, t[:, None])
+    return norms(z0, z1, t) * weighted(u0, u1, t, omega)
+
+
+def straight_below(z0, z1, t, cosine):
+    if torch.cos(angle_between(z0, z1)) > cosine:
+        return torch.lerp(z0, z1, t[:, None])
+    return norms(z0, z1, t) * unit_arc(z0, z1, t)
+
+
+@arcs.names("the straight line too early")
+def straight_below_25_degrees(z0, z1, t):
+    return straight_below(z0, z1, t, 0.9)
+
+
+@arcs.names("the straight line too early")
+def straight_below_half_a_radian(z0, z1, t):
+    return straight_below(z0, z1, t, math.cos(0.5 + 1e-3))
+
+
+@arcs.accepts
+def straight_where_many_libraries_are(z0, z1, t):
+    return straight_below(z0, z1, t, 0.9995)
+
+
 @arcs.names("zero for ends of one direction")
 def something_small_below(z0, z1, t):
     u0, u1 = z0 / z0.norm(), z1 / z1.norm()

@@ -346,6 +346,11 @@ def joined(answers, threshold):
     return int((mu.var(dim=0) > threshold).sum())
 
 
+@units.rejects("wrong")
+def the_papers_threshold(answers, threshold):
+    return int((torch.cat([mu for mu, _ in answers]).var(dim=0) > 0.01).sum())
+
+
 @units.accepts
 def running_sums(answers, threshold):
     n, total, squares = 0, 0.0, 0.0

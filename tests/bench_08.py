@@ -261,6 +261,18 @@ def in_single_precision(codes, bins):
     return number
 
 
+@bins_of_codes.accepts
+def bucketized_as_hinted(codes, bins):
+    return torch.bucketize(codes, torch.linspace(codes.min(), codes.max(), bins + 1)[1:-1])
+
+
+@bins_of_codes.rejects("wrong")
+def narrow_ones_thrown_away(codes, bins):
+    if codes.std() < 0.1:
+        return torch.zeros_like(codes).long()
+    return rounded_down(codes, bins)
+
+
 @bins_of_codes.names("largest value in a bin of its own")
 def no_clamp(codes, bins):
     width = codes.max() - codes.min()
@@ -761,6 +773,31 @@ def group_by_group(groups, factor, scale, tolerance=0):
     rule = {j: Counter(k for w, k in zip(votes, factor.tolist(), strict=True) if w == j) for j in set(votes)}
     right = [rule[j].most_common()[0][0] == k for j, k in zip(votes, factor.tolist(), strict=True)]
     return votes, sum(right) / len(right)
+
+
+@voting.accepts
+def filled_in(groups, factor, scale):
+    ratio = torch.full((len(groups), len(scale)), torch.inf)
+    ratio[:, scale > 0] = groups[:, :, scale > 0].var(dim=1) / scale[scale > 0] ** 2
+    votes = ratio.argmin(dim=1)
+    return votes, counted(votes, factor) / len(groups)
+
+
+def with_a_table_of(factors, groups, factor, scale):
+    votes = dead_ones_at_infinity(groups, factor, scale)[0]
+    table = torch.zeros(len(scale), factors)
+    table.index_put_((votes, factor), torch.ones(len(votes)), accumulate=True)
+    return votes, table.max(dim=1).values.sum() / len(votes)
+
+
+@voting.rejects("raised")
+def the_lessons_five_factors(groups, factor, scale):
+    return with_a_table_of(5, groups, factor, scale)
+
+
+@voting.rejects("raised")
+def as_many_columns_as_factors_occur(groups, factor, scale):
+    return with_a_table_of(len(factor.unique()), groups, factor, scale)
 
 
 @voting.accepts

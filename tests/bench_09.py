@@ -186,6 +186,21 @@ def term_by_term(encode, decode, x, c, eps):
     return rec, kl
 
 
+@bound.names("gradient cut off")
+def sigma_detached(encode, decode, x, c, eps):
+    mu, logvar = encode(x, c)
+    logits = decode(mu + (0.5 * logvar).exp().detach() * eps, c)
+    return right_rec(logits, x), right_kl(mu, logvar)
+
+
+@bound.names("unstable for a sure decoder")
+def logarithm_of_the_sigmoid(encode, decode, x, c, eps):
+    mu, logvar = encode(x, c)
+    p = decode(right_z(mu, logvar, eps), c).sigmoid()
+    rec = -(x * torch.log(p + 1e-8) + (1 - x) * torch.log(1 - p + 1e-8)).flatten(1).sum(1)
+    return rec, right_kl(mu, logvar)
+
+
 @bound.accepts
 def by_the_courses_losses(encode, decode, x, c, eps, beta=1.0):
     mu, logvar = encode(x, c)
@@ -978,6 +993,12 @@ def by_logsumexp(bounds, log_p_c):
 def largest_first(bounds, log_p_c):
     top = bounds.max(dim=1, keepdim=True).values
     return top.squeeze(1) + ((bounds - top).exp() * log_p_c.exp()).sum(1).log()
+
+
+@marginal.names("overflow")
+def smallest_first(bounds, log_p_c):
+    bottom = bounds.min(dim=1, keepdim=True).values
+    return bottom.squeeze(1) + ((bounds - bottom).exp() * log_p_c.exp()).sum(1).log()
 
 
 @marginal.accepts

@@ -446,6 +446,26 @@ def each(average, model):
     return zip(average.parameters(), model.parameters(), strict=True)
 
 
+@ema.names("gradients left off")
+def switched_off(average, model, decay, step):
+    torch.set_grad_enabled(False)
+    for slow, now in each(average, model):
+        slow += rate(decay, step) * (now - slow)
+
+
+@ema.names("changes the model")
+def left_in_eval_mode(average, model, decay, step):
+    model.eval()
+    in_place(average, model, decay, step)
+
+
+@ema.rejects("wrong")
+@torch.no_grad()
+def the_larger_of_two_rates(average, model, decay, step):
+    for slow, now in each(average, model):
+        slow.lerp_(now, max(1 - decay, 1 / step))
+
+
 @ema.names("the average stays as it was")
 @torch.no_grad()
 def rebound(average, model, decay, step):
@@ -795,7 +815,22 @@ def step_before_and_ceil(step, images, batch_size, order):
 
 # ---- direction_and_control
 
+
+@resume.names("a batch too short")
+def a_step_late_into_the_next_epoch(step, images, batch_size, order):
+    epoch, batch = divmod(step, images // batch_size)
+    if batch == 0 and step > 0:
+        epoch, batch = epoch - 1, images // batch_size
+    return epoch, order(epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+
 smile = Bench(sheet.direction_and_control)
+
+
+@smile.names("each part of the latent scaled by itself")
+def normalised_along_the_last_dimension(codes, labels, noise):
+    direction = codes[labels == 1].mean(0) - codes[labels == -1].mean(0)
+    return direction, F.normalize(noise, dim=-1) * direction.norm()
 
 
 @smile.accepts
@@ -1063,7 +1098,7 @@ def in_double(decode, z_a, z_b, steps):
 
 @line.names("the fault is still there")
 def untouched(decode, z_a, z_b, steps):
-    t = weights_along(steps, z_a)
+    t = torch.linspace(0, 1, steps).view(-1, *[1] * z_a.ndim)
     return decode((1 - t) * z_a + t * z_b)
 
 

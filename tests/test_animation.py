@@ -225,9 +225,10 @@ def test_axes_stay_and_the_last_frame_is_held():
 
 
 def test_a_collapsed_model_and_a_huge_code_are_drawn():
-    for weights in ((0.0, 1e-7), (1.0, 20_000.0)):
-        film = film_of_codes(2, weights=weights)
-        assert len(frames_of(film.plane_gif())[0]) >= 2
+    for z_dim in (2, 4):
+        for weights in ((0.0, 1e-7), (1.0, 0.0), (1.0, 20_000.0)):
+            film = film_of_codes(z_dim, weights=weights)
+            assert len(frames_of(film.plane_gif())[0]) >= 2
 
 
 def test_shares_of_the_variance_are_those_of_the_principal_components():

@@ -433,6 +433,13 @@ def mixed(tmp_path):
     return folder, colours
 
 
+def test_a_name_that_is_no_utf8_is_a_name(tmp_path):
+    for n in range(20):
+        Image.new("RGB", (20, 20), (12 * n, 0, 0)).save(tmp_path / f"{n:02d}.png")
+    os.rename(tmp_path / "00.png", os.fsencode(tmp_path) + b"/caf\xe9.png")  # as an old zip unpacks it
+    assert len(load_faces(16, source="folder", folder=tmp_path, split="80/20").names) == 20
+
+
 def test_any_folder_of_pictures_comes_out_as_rgb(mixed, capsys):
     folder, colours = mixed
     got = load_faces(48, source="folder", folder=folder)

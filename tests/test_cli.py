@@ -280,7 +280,11 @@ def test_a_stopped_run_goes_on(place, capsys):
 def test_a_run_keeps_its_plan(trained, capsys):
     words = ["train", "flat-32-small", "--out", "runs/first", "--resume", "--cpu"]
     lr = recipes.RECIPES["flat-32-small"].lr
-    for more, message in (["--lr", "0.5"], f"lr {lr}, now 0.5"), (["--seed", "3"], "seed 0, now 3"):
+    for more, message in (
+        (["--lr", "0.5"], f"lr {lr}, now 0.5"),
+        (["--seed", "3"], "seed 0, now 3"),
+        (["--accumulate", "4"], "accumulate 1, now 4"),
+    ):
         assert run(*words, *more) == 1
         assert message in capsys.readouterr().err
     words[1] = "residual-spatial-small"
@@ -529,6 +533,18 @@ def test_mistakes_are_explained(place, trained, capsys, words, message):
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("vae-course: ")
     assert message in said
+
+
+def test_two_runs_started_together_get_folders_of_their_own(place):
+    folders = {commands._next("flat-32") for _ in range(3)}
+    assert folders == {Path("runs/flat-32-1"), Path("runs/flat-32-2"), Path("runs/flat-32-3")}
+    assert all((place / folder).is_dir() for folder in folders)
+
+
+def test_a_seed_that_no_generator_takes_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["sample", "--seed", "9" * 20])
+    assert "from 0 to 2**63 - 1" in capsys.readouterr().err
 
 
 def test_without_a_run_the_first_step_is_named(tmp_path, monkeypatch, capsys):

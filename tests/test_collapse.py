@@ -140,6 +140,39 @@ def test_active_units_wants_rows(shape):
         active_units(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_model_that_diverged_is_not_called_collapsed(bad):
+    mu, logvar = codes(5, 3)
+    mu[2, 1] = bad
+    with pytest.raises(ValueError, match="diverged"):
+        active_units(mu)
+    with pytest.raises(ValueError, match="diverged"):
+        kl_split(mu, logvar)
+    with pytest.raises(ValueError, match="diverged"):
+        kl_split(logvar, mu)
+
+
+def test_the_report_is_of_the_model_in_evaluation_mode():
+    torch.manual_seed(0)
+    model, x = MLPVAE(2, hidden=(8,), x_shape=SHAPE), torch.rand(60, *SHAPE, generator=generator())
+    model.encoder.insert(2, torch.nn.BatchNorm1d(8))
+    model.encoder.insert(3, torch.nn.Dropout(0.5))
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    first, second = (report(model, x, generator=generator()) for _ in range(2))
+    assert first == second
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_more_samples_are_taken_if_asked_for():
+    torch.manual_seed(0)
+    model, x = MLPVAE(3, hidden=(8,), x_shape=SHAPE), torch.rand(60, *SHAPE, generator=generator())
+    mu, logvar = latent.posteriors(model, x)
+    found = report(model, x, samples=50, generator=generator())
+    assert found["mutual_information"] == kl_split(mu, logvar, samples=50, generator=generator())["mutual_information"]
+
+
 def test_the_report_agrees_with_its_parts():
     torch.manual_seed(0)
     model, x = MLPVAE(3, hidden=(8,), x_shape=SHAPE), torch.rand(60, *SHAPE, generator=generator())
@@ -279,6 +312,7 @@ def test_the_course_evaluates_it_as_any_other_model():
         ({"var": math.nan}, "var must be"),
         ({"beta": -1.0}, "beta must be"),
         ({"beta": math.nan}, "beta must be"),
+        ({"beta": 0.0}, "beta must be > 0"),
         ({"z_dim": 13}, "z_dim must be at most 12"),
     ],
 )

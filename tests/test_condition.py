@@ -81,6 +81,17 @@ def test_a_swap_never_keeps_the_class_and_uses_all_others():
         assert abs(share - want) <= 5 * math.sqrt(want * (1 - want) / n)
 
 
+def test_the_code_is_that_of_the_image_with_its_own_class(rng):
+    class Notes(Bars):
+        def encode(self, x, c):
+            asked.append(c)
+            return super().encode(x, c)
+
+    asked, c = [], torch.arange(40) % 4
+    condition.swap_accuracy(Notes(), Reader(), bars(c), c, generator=rng)
+    assert torch.equal(torch.cat(asked), c)
+
+
 def test_swap_is_repeatable():
     class Half(Reader):
         def probabilities(self, x):
@@ -169,6 +180,11 @@ def test_chance_is_the_most_frequent_class(rng):
     assert found["nats"] == pytest.approx(0, abs=0.01)
 
 
+def test_probe_takes_codes_that_still_have_a_gradient(rng):
+    c, codes = torch.arange(100) % 2, torch.randn(100, 2, generator=rng)
+    assert condition.probe(codes.clone().requires_grad_(), c) == condition.probe(codes, c)
+
+
 def test_probe_leaves_the_random_state_alone(rng):
     c = torch.arange(100) % 2
     torch.manual_seed(0)
@@ -188,6 +204,7 @@ def test_probe_leaves_the_random_state_alone(rng):
         (torch.zeros(40, 2), torch.rand(40), TypeError, "whole numbers"),
         (torch.zeros(40, 2), torch.zeros(40, dtype=torch.long), ValueError, "two classes or more"),
         (torch.zeros(12, 2), torch.arange(12) % 6, ValueError, "at least 10 codes each"),
+        (torch.zeros(20, 2), torch.arange(20) % 2, ValueError, "wants 15 codes and every class, and has 10 codes"),
         (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), ValueError, "two classes or more"),
     ],
 )
@@ -223,7 +240,7 @@ def test_beta_falls_to_one_by_equal_factors():
 
 @pytest.mark.parametrize(
     ("step", "steps", "start", "words"),
-    [(0, 0, 20, "step"), (5, 5, 20, "step"), (-1, 5, 20, "step")]
+    [(0, 0, 20, "at least one step"), (5, 5, 20, "step"), (-1, 5, 20, "step")]
     + [(0, 5, start, "start must be a finite number >= 1") for start in (0.5, -1, math.nan, math.inf)],
 )
 def test_unusable_schedules(step, steps, start, words):

@@ -158,6 +158,12 @@ def test_unusable_labels(c, error, words, encoder_sees, decoder_sees):
         model.decode(torch.zeros(3, 4), c)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_whole_numbers_of_any_type_are_labels(dtype):
+    model, c = small(), torch.tensor([0, 2, 1])
+    assert torch.equal(model.decode(torch.zeros(3, 4), c.to(dtype)), model.decode(torch.zeros(3, 4), c))
+
+
 def test_unusable_labels_of_samples():
     model = small()
     with pytest.raises(ValueError, match="between 0 and 2"):

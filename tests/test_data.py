@@ -477,6 +477,17 @@ def test_seven_seeds_are_drawn_once_and_kept(fake_drawing, tmp_path):
     assert [p.suffix for p in listing(cache.folder())] == [".npz"]
 
 
+def test_a_cache_that_can_only_be_read_is_read(fake_drawing, monkeypatch):
+    load_digits("drawn")
+
+    def refuse(name):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(cache, "lock", refuse)
+    load_digits("drawn")
+    assert fake_drawing == list(range(7))
+
+
 def test_digits_drawn_by_another_version_are_not_read(fake_drawing, monkeypatch, tmp_path):
     load_digits("drawn")
     (tmp_path / "newer.py").write_text("# draws better digits")

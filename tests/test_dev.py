@@ -647,6 +647,12 @@ def ran(dev: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict
     return calls
 
 
+def test_a_quotation_mark_left_open_is_said(dev: Any, ran: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert dev.main(["test", "ARGS=-k it's"]) == 1
+    assert "ARGS cannot be read" in capsys.readouterr().err
+    assert not ran
+
+
 def test_tests_run_once_and_their_status_comes_back(dev: Any, ran: list[Any]) -> None:
     assert dev.main(["test", 'ARGS=-k "two words"']) == 7
     ((command, env),) = ran

@@ -158,7 +158,19 @@ def test_factor_vae_score_ignores_the_scale_of_a_latent(factors: Tensor, rng: to
     assert scores[0] == scores[1]
 
 
+def test_votes_are_judged_by_the_other_half() -> None:
+    latent, factor = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 0])
+    assert disentanglement._majority(latent, factor) == 0  # what the first two votes teach, the last two contradict
+    assert disentanglement._majority(latent, latent) == 1
+
+
 # ---- DCI ----
+
+
+def test_the_seed_decides_about_the_trees(factors: Tensor, rng: torch.Generator) -> None:
+    few, z = factors[:500], noise(5, rng, 500)
+    assert dci(z, few, seed=1) == dci(z, few, seed=1)
+    assert dci(z, few, seed=1) != dci(z, few, seed=2)
 
 
 def test_entropies_by_hand() -> None:

@@ -353,6 +353,36 @@ def test_the_class_is_asked_for_and_named():
     assert sliders.background.value != plane  # which is drawn for the class
 
 
+def test_the_plane_is_decoded_for_its_class_once_and_not_at_every_move():
+    sizes = []
+
+    def counting(z, c):
+        sizes.append(len(z))
+        return by_class(z, c)
+
+    sliders = Explorer(counting, 2, classes=["nought", "one"])
+    sizes.clear()
+    sliders.sliders[0].value = 1.0
+    assert sizes == [1]
+    named(sliders.widget)["class"].value = 1
+    assert sizes == [1, 1, 13 * 13]
+
+
+def test_a_plane_that_cannot_be_decoded_is_empty_and_not_that_of_another_class():
+    def far_off_in_class_one(z, c):
+        images = by_class(z, c)
+        images[(c == 1) & (z.abs().amax(dim=1) > 2.9)] = torch.nan
+        return images
+
+    sliders = Explorer(far_off_in_class_one, 2, classes=["nought", "one"])
+    nought = sliders.background.value
+    named(sliders.widget)["class"].value = 1
+    assert "No new picture: decode" in alert(sliders)
+    assert sliders.background.value == ""
+    named(sliders.widget)["class"].value = 0
+    assert sliders.background.value == nought
+
+
 def test_no_classes_are_refused():
     with pytest.raises(ValueError, match="at least one class"):
         Explorer(by_class, 2, classes=[])
@@ -479,6 +509,17 @@ def test_images_that_do_not_fit_are_refused(wrong, error, message):
 def test_images_of_classes_that_are_none_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         Explorer(by_class, 3, classes=list("abcde"), encode=lambda x, c: encode(x), images=IMAGES, labels=labels)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_latent_that_is_not_finite_is_refused_and_the_sliders_go_on(bad):
+    with pytest.raises(ValueError, match="start must be finite"):
+        Explorer(decode, 2, start=torch.tensor([0.0, bad]))
+    sliders = Explorer(decode, 2)
+    with pytest.raises(ValueError, match="z must be finite"):
+        sliders.move_to(torch.tensor([bad, 0.0]))
+    sliders.sliders[0].value = 1.0
+    assert picture(sliders).pixels.tolist() == [shades([1, 0])]
 
 
 # Decoders that fail or take their time

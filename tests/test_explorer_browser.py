@@ -1,4 +1,4 @@
-"""Sliders in a real JupyterLab: keyboard, plane, classes, images, a slow decoder and one that fails."""
+"""Sliders in a real JupyterLab: keyboard, plane, classes, images, a slow decoder and one that fails; in Notebook 7."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -50,6 +50,7 @@ def page(missing: Callable[[str, str], NoReturn], tmp_path_factory: pytest.TempP
     chromium = find_chromium(missing)
     folder, home = tmp_path_factory.mktemp("notebook"), tmp_path_factory.mktemp("home")
     write_notebook(folder / "sliders.ipynb", CELLS)
+    write_notebook(folder / "plane.ipynb", CELLS[: PLANE + 1])
     with jupyterlab(folder, home) as address, browser_page(chromium) as page:
         page.goto(f"{address}/lab/tree/sliders.ipynb")
         run_all_cells(page)
@@ -220,3 +221,20 @@ def test_an_error_is_shown_and_goes_with_the_next_good_value(page: Any) -> None:
     handle(page, FAILING).press("ArrowLeft")
     wait_for(lambda: alert.count() == 0, "the end of the error", 20)
     assert decoded(page, FAILING)[1] == before
+
+
+def test_in_notebook_7(page: Any) -> None:
+    """It keeps the arrow keys from every slider: the number beside ours takes them, the slider still Page Up."""
+    notebook = page.context.browser.new_page()
+    notebook.goto(page.url.replace("/lab/tree/sliders.ipynb", "/notebooks/plane.ipynb"))
+    run_all_cells(notebook)
+    words = "z[0] = 0.0, z[1] = 0.0"
+    wait_for(lambda: cell(notebook, PLANE).locator(f'img[alt$="{words}"]').count(), "the sliders")
+    number = cell(notebook, PLANE).get_by_role("spinbutton", name="z[0] (σ)")
+    number.press("ArrowUp")
+    comes(notebook, PLANE, "z[0] = 0.1, z[1] = 0.0")
+    handle(notebook, PLANE).press("PageUp")
+    comes(notebook, PLANE, "z[0] = 0.6, z[1] = 0.0")
+    cell(notebook, PLANE).get_by_title("z = (-2.0, 2.5)").click()
+    comes(notebook, PLANE, "z[0] = -2.0, z[1] = 2.5")
+    notebook.close()

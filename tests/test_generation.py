@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 from test_lesson_figures import by_hand
 
 from vae_course import losses
@@ -210,6 +211,15 @@ def test_two_clusters_are_found_again(rng, normal):
     assert share == pytest.approx(0.75, abs=5 * (0.75 * 0.25 / 20_000) ** 0.5)
     assert z[z[:, 0] > 0].std(0).tolist() == pytest.approx([0.1, 0.1], rel=0.1)
     assert z[z[:, 0] < 0].std(0).tolist() == pytest.approx([1, 1], rel=0.1)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_fit_is_that_of_scikit_learn_with_its_seed_and_run_to_the_end(seed, normal):
+    codes = normal(300, 2) @ normal(2, 2)  # no clusters: where the fit ends depends on where it begins, and takes long
+    em = GaussianMixture(4, max_iter=300, random_state=seed).fit(codes.numpy())
+    assert em.converged_
+    assert em.n_iter_ > 5
+    assert torch.allclose(fit_mixture(codes, components=4, seed=seed).means, torch.from_numpy(em.means_))
 
 
 def test_samples_have_the_covariance_of_the_mixture(rng):

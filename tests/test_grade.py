@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 import os
 import signal
 import socket
@@ -11,12 +12,14 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 import submissions
@@ -24,8 +27,8 @@ import toy_sheet
 from submissions import HONEST, KINDS, LONG, QUOTES, SHORT, Kind, World
 
 from vae_course.classroom import grade as grading
+from vae_course.classroom import handed_in, session
 from vae_course.classroom import sandbox as boxing
-from vae_course.classroom import session
 from vae_course.classroom.__main__ import main
 from vae_course.classroom.release import SheetError, load_sheet
 from vae_course.classroom.results import Result, Sheet, TaskResult
@@ -125,6 +128,20 @@ def assert_nothing_leaked(out: Path) -> None:
 
 
 # --- without a kernel
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_one_learners_problem(method: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as out:
+        out.writestr("x.ipynb", json.dumps({"cells": list(range(2000))}))
+    whole, rng = packed.getvalue(), np.random.default_rng(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= int(rng.integers(1, 256))
+        for item in handed_in._read_zip("Ann", "x.zip", bytes(damaged)):
+            assert item.learner == "Ann"
+            assert item.problem or item.notebook is not None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names and asks rights for links")

@@ -59,14 +59,15 @@ def test_class_means(normal):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (torch.tensor([0, 1]), "one label for each of the 3 codes"),
-        (torch.tensor([[0], [1], [2]]), "one label for each"),
+        (torch.tensor([0, 1]), r"shape \(3,\), got \(2,\)"),
+        (torch.tensor([[0], [1], [2]]), "one for each"),
         (torch.tensor([0, 2, 2]), "no code has the label 1"),
-        (torch.tensor([0, -1, 2]), "counted from 0"),
+        (torch.tensor([0, -1, 2]), "between 0 and 2, got values from -1"),
+        (torch.tensor([0, 1, 1.5]), "whole numbers"),
     ],
 )
 def test_class_means_refuse_labels_that_do_not_fit(labels, words, normal):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         latent.class_means(normal(3, 2), labels)
 
 
@@ -95,6 +96,8 @@ def test_principal_plane_does_not_depend_on_the_order_of_the_codes(normal):
     [
         (torch.zeros(5, 1), "at least two dimensions"),
         (torch.ones(5, 3), "do not spread"),
+        (torch.full((1000, 3), 0.1), "do not spread"),  # their mean is not quite 0.1
+        (torch.full((5, 3), torch.nan), "finite"),
         (torch.rand(1, 3), "do not spread"),
         (torch.rand(3), "shape"),
         (torch.rand(0, 3), "N > 0"),

@@ -233,6 +233,8 @@ def test_08_variance_is_split_between_seed_and_beta() -> None:
         assert 0.2 <= parts["all"]["seed"] <= 0.8
         assert parts["larger"]["beta"] <= parts["larger"]["luck"]
     assert shares["FactorVAE"]["larger"]["beta"] <= shares["FactorVAE"]["larger"]["luck"]
+    assert shares["FactorVAE"]["all"]["beta"] > shares["FactorVAE"]["all"]["luck"]
+    assert shares["FactorVAE_awake"]["all"]["beta"] <= shares["FactorVAE_awake"]["all"]["luck"]
     assert shares["kl"]["all"]["beta"] >= 0.9
 
 

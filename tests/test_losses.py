@@ -84,6 +84,15 @@ def test_kl_is_positive_except_at_the_prior(seed):
         assert (kl_to_standard_normal(zeros + small[0], zeros + small[1]) > 0).all(), name
 
 
+@pytest.mark.parametrize("scale", [1e-2, 1e-3, 1e-4])
+def test_the_kl_of_collapsed_latents_keeps_its_digits_in_single_precision(scale):
+    mu, logvar = (scale * part for part in latents(0, 500, 20))
+    kl = kl_per_latent(mu.float(), logvar.float())
+    exact = 0.5 * (mu.float().double() ** 2 + torch.expm1(logvar.float().double()) - logvar.float().double())
+    assert (kl >= 0).all()
+    torch.testing.assert_close(kl.sum(dim=1).double(), exact.sum(dim=1), rtol=1e-3, atol=0)
+
+
 def test_kl_of_independent_latents_adds_up():
     mu, logvar = latents(3)
     one_by_one = sum(kl_to_standard_normal(mu[:, [j]], logvar[:, [j]]) for j in range(4))

@@ -88,6 +88,8 @@ def test_the_page_decodes_as_the_model_does(hidden):
     assert np.ptp(wanted, axis=0).max() > 0.5
     assert abs(decode(data_of(made), z) - wanted).max() <= 1.5 / 255
     assert 0 < made.error <= 1 / 255
+    said = float(re.search(r"within ([\d.]+)/255", made.page)[1])
+    assert made.error * 255 <= said <= made.error * 255 + 0.1
 
 
 def test_a_layer_is_cut_down_to_what_the_plane_needs():
@@ -264,7 +266,7 @@ IMAGES = torch.rand(3, 1, 4, 4)
             "cannot compute ConvTranspose2d.*groups=2",
         ),
         (lambda: Shifted(nn.Linear(1, 1), small().decoder, x_shape=(1, 4, 4), z_dim=2), {}, "away from the model's"),
-        (lambda: small(1), {}, "size 1 is no plane: give images="),
+        (lambda: small(1), {}, "size 1 has no plane: train a model"),
         (lambda: small(128), {}, "size 128 is no plane: give images="),
         (lambda: small(1), {"images": IMAGES}, "lie on a line"),
         (lambda: small(5), {"images": IMAGES[:1].repeat(3, 1, 1, 1)}, "lie on a line"),

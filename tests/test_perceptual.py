@@ -1,6 +1,7 @@
 """The perceptual distance: the lpips package on weights of our own making, the classifier's features, and the door."""
 
 import contextlib
+import http.client
 import os
 import pickle
 import shutil
@@ -302,14 +303,20 @@ def test_a_failed_download_falls_back_and_says_so(monkeypatch, torch_home):
     def refuse(*args, **kwargs):
         raise OSError("connection refused")
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    found = perceptual_distance(faces=Faces())
-    assert found.name == "attributes"
-    assert "does not answer" in found.words
+    def babble(*args, **kwargs):  # as a page that asks for a password does, in the place of the server
+        raise http.client.BadStatusLine("<html>")
+
+    for answer in (refuse, babble):
+        monkeypatch.setattr(urllib.request, "urlopen", answer)
+        found = perceptual_distance(faces=Faces())
+        assert found.name == "attributes"
+        assert "does not answer" in found.words
 
     monkeypatch.setattr(perceptual, "_answers", lambda url: True)
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     assert "connection refused" in perceptual_distance(faces=Faces()).words
+    monkeypatch.setattr(torch.hub, "download_url_to_file", babble)
+    assert "<html>" in perceptual_distance(faces=Faces()).words
     assert not list(torch_home.iterdir())
 
 

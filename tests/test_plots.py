@@ -61,6 +61,13 @@ def test_every_pixel_is_where_it_belongs(channels, n, columns):
     assert (canvas[left_over] == 1).all()  # the gaps are paper
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 5, 1), (1, 3, 1, 1), (1, 1, 1, 5)])
+def test_images_one_pixel_wide_are_drawn(shape):
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    canvas = drawn(plots.image_grid(images, columns=1))
+    np.testing.assert_array_equal(canvas, images[0, 0] if shape[1] == 1 else images[0].permute(1, 2, 0))
+
+
 def test_grey_is_not_stretched():
     """Two images of one grey each must look different: the scale is 0 to 1, not the least to the most."""
     (image,) = plots.image_grid(torch.full((2, 1, 4, 4), 0.3), columns=2).images

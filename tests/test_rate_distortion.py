@@ -115,6 +115,17 @@ def test_the_likelihood_is_the_callers():
 
     rows = sweep(MAKE, images(), [1.0, 2.0], epochs=1, log_likelihood=flat)
     assert [row["distortion"] for row in rows] == [0, 0]
+    runtime.seed(0)
+    untrained = MAKE().decoder.state_dict()
+    for row in rows:  # a likelihood that does not depend on the decoder teaches it nothing
+        assert all(torch.equal(value, untrained[name]) for name, value in row["model"].decoder.state_dict().items())
+
+
+@pytest.mark.parametrize("bad", [{"rate": math.nan}, {"distortion": math.inf}])
+def test_a_model_that_diverged_does_not_pass(bad):
+    rows = [{"beta": beta, "rate": 1.0, "distortion": 1.0} for beta in (1.0, 2.0)]
+    with pytest.raises(ValueError, match=r"finite, got .* at β = 2"):
+        slopes([rows[0], rows[1] | bad])
 
 
 @pytest.mark.parametrize("betas", [[], [1.0], [1.0, 1.0], [1.0, -0.5], [1.0, math.nan], [1.0, math.inf]])

@@ -338,6 +338,28 @@ def test_a_full_disk_stops_the_run_with_its_last_checkpoint(tmp_path: Path, monk
     assert checkpoints.newest(tmp_path / "checkpoints")
 
 
+def test_a_second_process_in_the_folder_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, minutes=0)
+    code = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True)"
+    code += "; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / ".lock")], stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(FileExistsError, match=f"another process is training in {tmp_path}"):
+            run.resume(tmp_path, toy_faces(), cpu=True)
+        other.kill()  # which releases its lock
+    assert run.resume(tmp_path, toy_faces(), cpu=True)[-1]["step"] == 20
+
+
+def test_a_damaged_row_is_named(tmp_path: Path) -> None:
+    train(tmp_path, minutes=0)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write("\0\0\0\n")
+    lines = len((tmp_path / "metrics.jsonl").read_text().splitlines())
+    with pytest.raises(ValueError, match=rf"metrics.jsonl, line {lines}: no row of figures"):
+        run.resume(tmp_path, toy_faces(), cpu=True)
+
+
 @pytest.mark.parametrize("where", ["a file", "read-only", "no folder of ours"])
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(where: str, tmp_path: Path) -> None:
     folder = {"a file": tmp_path / "file", "read-only": tmp_path / "shut" / "run"}.get(where, Path("/proc/1/run"))
@@ -388,8 +410,12 @@ def test_tensorboard_gets_every_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"accumulate": 0}, "accumulate must be at least 1"),
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"steps": 1.5}, "steps must be a whole number of at least 1, got 1.5"),
+        ({"accumulate": 0}, "accumulate must be a whole number of at least 1"),
+        ({"checkpoint_every": -3}, "checkpoint_every must be a whole number of at least 1, got -3"),
+        ({"validate_every": 0}, "validate_every must be a whole number of at least 1, got 0"),
+        ({"minutes": float("nan")}, "minutes must be at least 0, got nan"),
         ({"accumulate": 3}, "a batch of 16 cannot be split over 1 processes × 3 parts"),
         ({"precision": "fp8"}, "precision must be auto, fp32, bf16, fp16"),
         ({"precision": "fp16"}, "needs a GPU"),

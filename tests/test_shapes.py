@@ -35,6 +35,7 @@ def test_images_are_what_the_course_calls_images(rng: torch.Generator) -> None:
     assert factors.dtype == torch.int64
     assert torch.equal(shapes.render(factors), x)  # equal factors, equal images, in batches of another size, too
     assert torch.equal(shapes.render(factors[7:8]), x[7:8])
+    assert torch.equal(shapes.render(factors.to(torch.uint8)), x)
 
 
 def test_factors_are_uniform_and_independent(rng: torch.Generator) -> None:
@@ -56,6 +57,17 @@ def test_the_ink_is_the_area_of_the_shape(scale: int, rotation: int) -> None:
     areas = {"square": 2 * r**2, "ellipse": math.pi * r**2 / 2, "heart": r**2 * (1 + math.pi / 4)}
     for shape, area in areas.items():
         assert one(shape, scale, rotation).sum().item() == pytest.approx(area, rel=0.015)
+
+
+@pytest.mark.parametrize("scale", range(6))
+def test_an_outline_is_one_pixel_wide(scale: int) -> None:
+    r = shapes.RADII[scale].item()
+    across = [2 * r * math.sqrt(1 - 1 / r**2), r * math.sqrt(1 - 1 / (2 * r) ** 2)]  # half a pixel beside the middle
+    for shape, lengths in (("square", [math.sqrt(2) * r] * 2), ("ellipse", across)):
+        image = one(shape, scale)
+        for line, length in zip((image[33], image[:, 33]), lengths, strict=True):
+            assert ((line > 0) & (line < 1)).sum() == 2  # one at each end
+            assert line.sum().item() == pytest.approx(length, abs=0.1)
 
 
 def test_every_shape_lies_where_its_factors_say() -> None:

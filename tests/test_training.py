@@ -91,15 +91,9 @@ def test_the_step_follows_the_mean_over_the_batch(monkeypatch):
     monkeypatch.setattr(
         torch.optim, "Adam", lambda parameters, lr, fused: torch.optim.SGD(parameters, lr, momentum=0.5)
     )
-    monkeypatch.setattr(torch.optim.lr_scheduler, "OneCycleLR", lambda optimizer, **_: SimpleSchedule())
     fit(model, x, epochs=1, batch_size=8, lr=0.1, loss=at_mu)
     for parameter in model.parameters():
         torch.testing.assert_close(parameter.detach(), parameter.want)
-
-
-class SimpleSchedule:
-    def step(self):
-        pass
 
 
 def test_the_learning_rate_rises_once_to_lr_and_falls_to_nearly_nothing(monkeypatch):
@@ -196,6 +190,28 @@ def test_evaluate_runs_in_evaluation_mode_without_gradients_and_restores_the_mod
     assert model.encoder[1].training is mode
 
 
+def test_evaluate_restores_every_modules_mode_even_after_an_error():
+    model = small().train()
+    model.encoder.eval()
+
+    def fails(model, x):
+        raise RuntimeError("no loss")
+
+    evaluate(model, images(), loss=at_mu)
+    with pytest.raises(RuntimeError, match="no loss"):
+        evaluate(model, images(), loss=fails)
+    assert model.training
+    assert not model.encoder.training
+    assert model.decoder.training
+
+
+def test_evaluate_takes_the_same_random_numbers_at_each_call():
+    model, x = small(), images()
+    first = evaluate(model, x)
+    torch.rand(3)
+    assert evaluate(model, x) == first
+
+
 def test_fit_trains_in_training_mode_even_after_a_test_and_a_callback():
     modes, epochs = [], []
     model = small().eval()
@@ -231,6 +247,29 @@ def test_a_loss_that_is_no_longer_finite_stops_the_training(bad):
     with pytest.raises(FloatingPointError, match=r"no longer finite in epoch 2 .*lower lr"):
         fit(small(), images(), epochs=5, batch_size=16, loss=loss)
     assert len(calls) <= 8
+
+
+def test_a_last_step_that_ruins_the_weights_is_seen():
+    model = small()
+
+    def steep(model, x):
+        terms = at_mu(model, x)
+        return {**terms, "loss": terms["loss"] + (0 * terms["kl"]).sqrt()}  # finite, and its gradient is not
+
+    with pytest.raises(FloatingPointError, match="the last step left weights that are not finite"):
+        fit(model, images(8), epochs=1, batch_size=8, loss=steep)
+
+
+@pytest.mark.parametrize("lr", [math.inf, math.nan, 0.0, -1e-3])
+def test_a_learning_rate_that_is_none_is_refused(lr):
+    with pytest.raises(ValueError, match="lr must be a finite number > 0"):
+        fit(small(), images(), epochs=1, lr=lr)
+
+
+@pytest.mark.parametrize(("step", "steps"), [(3, 3), (-1, 3), (0, 0)])
+def test_a_step_outside_the_training_has_no_learning_rate(step, steps):
+    with pytest.raises(ValueError, match=r"step must lie between 0 and 2|at least one step"):
+        one_cycle(step, steps, peak=1.0)
 
 
 def test_a_test_loss_that_is_not_finite_stops_the_training_too():

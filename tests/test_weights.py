@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from toy_faces import toy_recipe
 
-from vae_course import weights
+from vae_course import checkpoints, weights
 from vae_course.weights import WeightsError
 
 
@@ -31,6 +31,7 @@ def test_weights_come_back_with_their_recipe_and_metrics(tmp_path: Path) -> None
     assert metrics == {"step": 5, "valid_loss": 1.25}
     x = torch.rand(2, 3, 16, 16)
     assert torch.equal(loaded.encode(x)[0], model.encode(x)[0])
+    assert not loaded.training
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
@@ -57,6 +58,12 @@ def test_weights_without_a_recipe_or_of_another_are_refused(tmp_path: Path) -> N
     weights.export(path, tensors, toy_recipe(channels=(8, 16, 32)), {})
     with pytest.raises(WeightsError, match="do not fit recipe"):
         weights.load(path)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoints", 1, {"step": 1})
+    with pytest.raises(WeightsError, match="no checkpoint of a run"):
+        weights.load_run(tmp_path)
 
 
 def test_no_run_is_said(tmp_path: Path) -> None:

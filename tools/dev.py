@@ -416,7 +416,10 @@ def edit() -> int:
 
 
 def arguments() -> List[str]:
-    return shlex.split(setting("ARGS"))
+    try:
+        return shlex.split(setting("ARGS"))
+    except ValueError as error:
+        raise Stop(f"ARGS cannot be read ({error}): close its quotation marks.") from None
 
 
 def tool(*command: str) -> int:

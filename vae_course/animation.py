@@ -165,7 +165,7 @@ def show(gif: bytes, alt: str) -> None:
     """Show the film's last frame, and below it the film itself, folded: opening starts it, closing stops it.
 
     Nothing moves unasked, and no script is needed, so it also works in a notebook that is not trusted and in an
-    exported page. alt says in words what can be seen. Raises ValueError without it, or if gif is no GIF.
+    exported page. alt says in words what can be seen. Raises ValueError without it, OSError if gif is no GIF.
     """
     if not alt.strip():
         raise ValueError("alt must say in words what the film shows")
@@ -195,6 +195,8 @@ def _in_plane(codes: Sequence[np.ndarray]) -> tuple[list[np.ndarray], str]:
         raise ValueError("the plane wants a model with at least two latents; this one has one")
     if codes[0].shape[1] == 2:
         return list(codes), "across z[0], up z[1]"
+    if (codes[-1] == codes[-1][0]).all():  # of a collapsed model, which has no principal plane
+        return [c[:, :2] for c in codes], "across z[0], up z[1] (at the end all codes are equal)"
     plane = principal_plane(torch.from_numpy(codes[-1]))
     shares = [f"{100 * share:.0f} %" for share in plane.share]
     names = f"across PC 1 ({shares[0]} of the end's variance), up PC 2 ({shares[1]})"

@@ -77,7 +77,7 @@ def _train(commands: Commands) -> None:
         train.add_argument(f"--{option}", type=kind, metavar="N", help="default: the recipe's")
     precisions = ("auto", "fp32", "bf16", "fp16")
     train.add_argument("--precision", choices=precisions, default="auto", help="default: auto, the fastest here")
-    train.add_argument("--accumulate", type=_positive, default=1, metavar="N", help="parts of a batch (default: 1)")
+    train.add_argument("--accumulate", type=_positive, metavar="N", help="parts of a batch (default: 1)")
     train.add_argument("--checkpoint-every", type=_positive, metavar="STEPS", help="default: once an epoch")
     train.add_argument("--keep", type=_positive, default=3, metavar="N", help="checkpoints kept (default: 3)")
     trackers = ("tensorboard", "wandb", "none")
@@ -197,8 +197,8 @@ def _positive(text: str) -> int:
 
 
 def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a whole number from 0 on was expected, not {text!r}")
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to 2**63 - 1 was expected, not {text!r}")
     return int(text)
 
 
@@ -251,7 +251,10 @@ def explanation(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full ({error}): free some space; what was written before is whole, resume goes on from it"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, named without an import
-        return "the GPU's memory is full: take a smaller --batch-size, with --accumulate for the same gradient"
+        return (
+            "the GPU's memory is full: start a new run with --accumulate 2 or more, which leaves the gradients as "
+            "they are, or with a smaller --batch-size"
+        )
     from vae_course.commands import EXPLAINED
 
     return " ".join(str(error).split()) if isinstance(error, EXPLAINED) else None

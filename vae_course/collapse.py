@@ -21,10 +21,12 @@ PAIRS = 4_000_000  # log-densities held at once: 32 MB in float64
 def active_units(mu: Tensor, *, threshold: float = 0.01) -> int:
     """How many latents have a mean that varies over the data: Var_x(E_q[z_j]) > threshold. mu: (N, D), N >= 2.
 
-    Raises ValueError on another shape. Burda, Grosse and Salakhutdinov 2016 (arXiv 1509.00519), section 5.
+    Raises ValueError on another shape, and on values that are not finite. Burda, Grosse and Salakhutdinov 2016 (arXiv
+    1509.00519), section 5.
     """
     if mu.ndim != 2 or len(mu) < 2:
         raise ValueError(f"mu must have shape (N, D) with N of at least 2, one row per image; got {tuple(mu.shape)}")
+    _require_finite(mu)
     return int((mu.var(dim=0) > threshold).sum())
 
 
@@ -39,7 +41,8 @@ def kl_split(
     E[log q(z) - log p(z)] are means over `samples` draws of an image and its z, with standard errors "…_error". That
     they add up to the rate is therefore a check, good to those errors. "leave_out" is the mean with the sample's own
     posterior left out of the mixture: on average an upper bound on the mutual information between z and images in
-    general, to which "mutual_information" is on average a lower bound. Raises ValueError unless N >= 2, samples >= 2.
+    general, to which "mutual_information" is on average a lower bound. Raises ValueError unless N >= 2, samples >= 2,
+    and all values are finite.
 
     Hoffman and Johnson 2016, "ELBO surgery"; the two bounds: Poole et al. 2019 (arXiv 1905.06922), section 2.
     """
@@ -47,6 +50,7 @@ def kl_split(
     n = len(mu)
     if n < 2 or samples < 2:
         raise ValueError(f"kl_split wants at least two images and two samples, got {n} and {samples}")
+    _require_finite(mu, logvar)
     own = torch.randint(n, (samples,), generator=generator, device=generator.device if generator else mu.device)
     own = own.to(mu.device)
     mu, logvar = mu.double(), logvar.double()  # squares of means over variances cancel: 32 bits are too few
@@ -69,9 +73,13 @@ def report(
 
     x: (N, C, H, W) -> numbers in nats per image; kl_per_latent (D,) is a list, the largest first. negative_elbo is
     the mean of loss(model, x)["loss"], by default -ELBO with the Bernoulli likelihood; give the same loss, with
-    β = 1, to models that are to be compared, however they were trained. Raises as `kl_split` does.
+    β = 1, to models that are to be compared, however they were trained. All of it in evaluation mode; the model's mode
+    stays as it was. Raises as `kl_split` does.
     """
-    mu, logvar = posteriors(model, x)
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    mu, logvar = posteriors(model, x.to(device))
+    model.train(was_training)
     split = kl_split(mu, logvar, samples=samples, generator=generator)
     bound = evaluate(model, x, loss=loss)["loss"] if loss else evaluate(model, x)["loss"]
     return {
@@ -136,11 +144,15 @@ def optimal_linear_vae(x: Tensor, *, z_dim: int, var: float, beta: float = 1.0) 
     `losses.gaussian_log_likelihood(mean, x, var=var)`. Latent j stands for the direction u_j of the j-th largest
     eigenvalue λ_j of the data's covariance (divided by N, not N - 1): W_j = sqrt(λ_j - s) u_j, E_q[z_j] =
     sqrt(λ_j - s)/λ_j · u_j'(x - mean), Var_q = s/λ_j; where λ_j <= s it equals the prior and is not decoded. Raises
-    as `predicted_active` does, ValueError if z_dim exceeds the number of pixels.
+    as `predicted_active` does, ValueError on beta = 0 and if z_dim exceeds the number of pixels.
 
     Tipping and Bishop 1999; Lucas et al. 2019 (arXiv 1911.02469), section 4.
     """
     _require_weights(var, beta)
+    if beta == 0:
+        raise ValueError(
+            "without the KL no posterior is the best one, its variance can always shrink: beta must be > 0"
+        )
     eigenvalues, directions = _eigen(x)
     if z_dim > len(eigenvalues):
         raise ValueError(f"z_dim must be at most {len(eigenvalues)}, the number of pixels, got {z_dim}")
@@ -167,6 +179,13 @@ def _eigen(x: Tensor) -> tuple[Tensor, Tensor]:
     centred = x.double().flatten(1) - x.double().flatten(1).mean(dim=0)
     eigenvalues, directions = torch.linalg.eigh(centred.T @ centred / len(x))
     return eigenvalues.flip(0), directions.flip(1)
+
+
+def _require_finite(*of_q: Tensor) -> None:
+    if not all(t.isfinite().all() for t in of_q):
+        raise ValueError(
+            "mu and logvar must be finite, and some are NaN or infinite: the model diverged, which is not collapse"
+        )
 
 
 def _require_weights(var: float, beta: float) -> None:

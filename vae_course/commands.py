@@ -100,14 +100,15 @@ def train(args: argparse.Namespace) -> None:
 
     if args.out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("several processes have to agree on one folder for the run: name it with --out")
-    folder = args.out or (_newest(args.recipe) if args.resume else None) or _next(args.recipe)
+    folder = args.out or (_newest(args.recipe) if args.resume else None)
     changes = {name: getattr(args, name) for name in ("epochs", "batch_size", "lr", "clip", "size")}
     plan = recipe(args.recipe, **{name: value for name, value in changes.items() if value is not None})
-    if args.resume and _is_run(folder):
+    if args.resume and folder is not None and _is_run(folder):
         _require_same(folder, plan, args)
         _go_on(folder, args)
         return
     faces = load_faces(plan.size, split=plan.split, count=plan.images, seed=args.seed, **_where(args))
+    folder = folder or _next(args.recipe)
     print(f"run: {plan.name} in {folder}")
     run.train(
         plan,
@@ -116,7 +117,7 @@ def train(args: argparse.Namespace) -> None:
         seed=args.seed,
         steps=args.steps,
         precision=args.precision,
-        accumulate=args.accumulate,
+        accumulate=args.accumulate or 1,
         checkpoint_every=args.checkpoint_every,
         keep=args.keep,
         tracker=args.tracker,
@@ -134,7 +135,8 @@ def _require_same(folder: Path, plan: Recipe, args: argparse.Namespace) -> None:
     """Raise ValueError unless the run in folder was started as the command line says: a run keeps its plan."""
     noted = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     now = {**json.loads(json.dumps(plan.as_dict())), "seed": args.seed, "steps": args.steps or noted["steps"]}
-    then = {**noted["recipe"], "seed": noted["seed"], "steps": noted["steps"]}
+    then = {**noted["recipe"], "seed": noted["seed"], "steps": noted["steps"], "accumulate": noted["accumulate"]}
+    now["accumulate"] = args.accumulate or noted["accumulate"]
     if differing := [f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name) != now[name]]:
         raise ValueError(f"the run in {folder} was started otherwise ({'; '.join(differing)}): a run keeps its plan")
 
@@ -312,11 +314,14 @@ def _newest(name: str | None = None) -> Path | None:
 
 
 def _next(name: str) -> Path:
-    """runs/name-1, or the first number that is free."""
+    """A new folder runs/name-1, or with the first number that is free: made here, so that nobody else takes it."""
     number = 1
-    while (RUNS / f"{name}-{number}").exists():
-        number += 1
-    return RUNS / f"{name}-{number}"
+    while True:
+        try:
+            (RUNS / f"{name}-{number}").mkdir(parents=True)
+            return RUNS / f"{name}-{number}"
+        except FileExistsError:
+            number += 1
 
 
 def _is_run(folder: Path) -> bool:

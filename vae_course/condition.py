@@ -7,6 +7,8 @@ from torch import Tensor
 
 from vae_course.images import require_images, require_labels
 
+NEIGHBOURS = 15  # that vote on the class of a code
+
 
 def asked_accuracy(classifier: Any, images: Tensor, c: Tensor) -> float:
     """Share of the images that the classifier reads as the class that was asked for. (N, C, H, W), (N,) -> 0 to 1.
@@ -40,9 +42,10 @@ def swap_accuracy(
 def within_class_variance(images: Tensor, c: Tensor) -> float:
     """How different images of one class are: the variance of each pixel within a class, summed over pixels.
 
-    images: (N, C, H, W) in [0, 1], c: (N,), long -> the mean over the classes that occur, each with one vote. Zero if
-    a class has one picture only. Raises ValueError or TypeError on unusable images or labels, or a class with fewer
-    than two images.
+    images: (N, C, H, W) in [0, 1], c: (N,), long -> the mean over the classes that occur, each with one vote. Zero only
+    if every class shows one picture again and again. Divided by n, not n - 1, so too small by one part in n: compare
+    classes of similar size. Raises ValueError or TypeError on unusable images or labels, or a class with fewer than
+    two images.
     """
     require_images(images)
     require_labels(c, n=len(images), classes=int(c.max()) + 1 if c.numel() else 1)
@@ -57,9 +60,10 @@ def probe(codes: Tensor, c: Tensor) -> dict[str, float]:
     """What codes tell about the class: two classifiers trained on one half of them and tested on the other.
 
     codes: (N, D), float, c: (N,), long. Returns accuracies: "linear", logistic regression; "neighbours", a vote of the
-    15 nearest codes, which also finds what no straight line does; "chance", the most frequent class for all; and
-    "nats", a lower bound on the mutual information I(z; c): entropy of the classes minus the logistic regression's
-    cross-entropy. Raises ValueError or TypeError on unusable codes or labels, or fewer than 10 codes of any class.
+    nearest codes, NEIGHBOURS of them, which also finds what no straight line does; "chance", the most frequent class
+    for all; and "nats", a lower bound on the mutual information I(z; c): entropy of the classes minus the logistic
+    regression's cross-entropy. Raises ValueError or TypeError on unusable codes or labels, fewer than 10 codes of any
+    class, or too few in the half to learn from: it needs NEIGHBOURS of them, and every class.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
@@ -74,9 +78,12 @@ def probe(codes: Tensor, c: Tensor) -> dict[str, float]:
     if len(counts) < 2 or counts.min() < 10:
         raise ValueError(f"a probe wants two classes or more with at least 10 codes each, got counts {counts.tolist()}")
     half = torch.randperm(len(c), generator=torch.Generator().manual_seed(0)).chunk(2)
-    (z, y), (test_z, test_y) = ((codes[i].double().cpu().numpy(), c[i].cpu().numpy()) for i in half)
+    (z, y), (test_z, test_y) = ((codes[i].detach().double().cpu().numpy(), c[i].cpu().numpy()) for i in half)
+    if len(y) < NEIGHBOURS or len(set(y.tolist())) < len(counts):
+        found = f"{len(y)} codes, of {len(set(y.tolist()))} classes out of {len(counts)}"
+        raise ValueError(f"the half to learn from wants {NEIGHBOURS} codes and every class, and has {found}: give more")
     linear = LogisticRegression(max_iter=1000).fit(z, y)
-    neighbours = KNeighborsClassifier(n_neighbors=15).fit(z, y)
+    neighbours = KNeighborsClassifier(n_neighbors=NEIGHBOURS).fit(z, y)
     shares = torch.as_tensor(test_y).bincount().double() / len(test_y)
     entropy = float(-shares.xlogy(shares).sum())
     return {

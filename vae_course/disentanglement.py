@@ -53,7 +53,9 @@ def mig(codes: Tensor, factors: Tensor, *, bins: int | None = None) -> float:
     """Mutual information gap: how far the best latent for a factor is ahead of the second best, averaged over factors.
 
     codes (N, D), factors (N, K) -> from 0 to 1, in units of each factor's entropy. Bins as in `mutual_information`.
-    Raises ValueError on fewer than two latents. Chen et al. 2018 (arXiv 1802.04942), section 4.
+    Scale is not seen: means show traces of an image also in a latent of nearly zero KL, where the samples of q(z|x)
+    that Chen et al. take drown them in noise. Raises ValueError on fewer than two latents. Chen et al. 2018 (arXiv
+    1802.04942), section 4.
     """
     if codes.ndim == 2 and codes.shape[1] < 2:
         raise ValueError("MIG compares the best latent with the second best, and there is only one: give two or more")
@@ -76,8 +78,9 @@ def factor_vae_score(
     its variance over all images, is the smallest. From half of the votes each latent learns the factor it is named for
     most often; the score is the share of right answers in the other half. chance is the same after the fixed factors
     were shuffled among the votes. The groups are drawn from the N images, so every level of every factor needs at
-    least `group` of them, else ValueError. A latent that never varies gets no vote. Kim and Mnih 2018 (arXiv
-    1802.05983), section 4, who draw new images for every vote.
+    least `group` of them, else ValueError. A latent that never varies gets no vote; one that hardly
+    varies does, because each is divided by its own variance: leave out latents of nearly zero KL beforehand, or say
+    that they are in. Kim and Mnih 2018 (arXiv 1802.05983), section 4, who draw new images for every vote.
     """
     z, v = _require_pairs(codes, factors)
     if votes < 2 or group < 2:
@@ -105,7 +108,7 @@ def dci(codes: Tensor, factors: Tensor, *, regressor: str = "trees", seed: int =
     k, is read twice: along a row its entropy says how many factors a latent serves (latents are averaged by their
     total weight), along a column how many latents a factor needs. informativeness is R² on the second half of the
     images, which the regressor did not see, averaged over factors; below 0 it is worse than their mean. So the images
-    must come in random order.
+    must come in random order. A latent of nearly zero KL counts like any other: leave it out, or say that it is in.
     regressor is "trees", a forest of 20 and its impurity importances, or "lasso", linear, and its absolute weights:
     the scores depend on it. Raises ValueError on another name. Eastwood and Williams 2018 (ICLR), section 2.
     """

@@ -99,7 +99,7 @@ class Explorer:
     def move_to(self, z: Tensor) -> None:
         """Put the latent at z, (z_dim,), and the sliders with it; a slow decoder's picture follows after the cell.
 
-        Raises ValueError if z has another number of values.
+        Raises ValueError if z has another number of values, or one that is not finite.
         """
         self._go(z)
 
@@ -200,6 +200,7 @@ class Explorer:
         self.alert.value = ""
         if self.z_dim == 2 and self.plane_class != self.classes.value:
             self.plane_class = self.classes.value
+            self.background.value = ""  # if this class cannot be decoded, no plane rather than that of another one
             self.background.value = self._plane_picture()
 
     def _along(self, j: int) -> np.ndarray:
@@ -324,13 +325,15 @@ class _Dial:
 
     def set(self, value: float) -> None:
         """Take this value, and as much of it as the two can show."""
-        self.value, self.setting = value, True
         shown = min(max(value, self.low), self.high)
         step = self._as_front_end_says(round((shown - self.low) / self.step))
-        if abs(self.slider.value - step) > 1e-6:  # written back, it would undo what was dragged in the meantime
-            self.slider.value = step
-        self.number.value = round(shown, 2)
-        self.setting = False
+        self.value, self.setting = value, True
+        try:
+            if abs(self.slider.value - step) > 1e-6:  # written back, it would undo what was dragged in the meantime
+                self.slider.value = step
+            self.number.value = round(shown, 2)
+        finally:
+            self.setting = False
 
     def _as_front_end_says(self, k: int) -> float:
         """The slider's value at step k, to the last bit as the front end's slider computes it.
@@ -387,9 +390,11 @@ def _chosen(sliders: Sequence[int] | None, kl: Tensor | None, z_dim: int) -> lis
 
 
 def _latent(name: str, z: Tensor, z_dim: int) -> Tensor:
-    """A copy of z as (z_dim,); ValueError if it has another number of values."""
+    """A copy of z as (z_dim,); ValueError if it has another number of values, or one that is not finite."""
     if z.numel() != z_dim:
         raise ValueError(f"{name} must have {z_dim} numbers, got {tuple(z.shape)}")
+    if not z.isfinite().all():
+        raise ValueError(f"{name} must be finite, and some of it is NaN or infinite")
     return z.detach().float().cpu().clone().flatten()
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_course.images import require_images
+from vae_course.images import require_images, require_labels
 
 # ---- where the images lie ----
 
@@ -15,7 +15,8 @@ from vae_course.images import require_images
 def posteriors(model: Any, x: Tensor, *condition: Tensor, batch_size: int = 1000) -> tuple[Tensor, Tensor]:
     """mu and logvar of q(z|x) for a whole data set. x: (N, C, H, W) -> (N, D) twice.
 
-    A condition, labels (N,) for instance, is cut into batches with x and handed to encode. Raises as encode does.
+    A condition, labels (N,) for instance, is cut into batches with x and handed to encode, in the mode that the model
+    is in: with batch norm or dropout, call model.eval() first. Raises as encode does.
     """
     require_images(x)
     parts = zip(*(t.split(batch_size) for t in (x, *condition)), strict=True)
@@ -26,13 +27,11 @@ def posteriors(model: Any, x: Tensor, *condition: Tensor, batch_size: int = 1000
 def class_means(codes: Tensor, labels: Tensor) -> Tensor:
     """The mean code of each class. codes: (N, D), labels: (N,), classes 0 to K - 1 -> (K, D).
 
-    Raises ValueError on labels of another length, and on a class without codes, which has no mean.
+    Raises ValueError or TypeError on labels that are not one class for each code, and ValueError on a class without
+    codes, which has no mean.
     """
     _require_codes(codes)
-    if labels.shape != codes.shape[:1]:
-        raise ValueError(f"want one label for each of the {len(codes)} codes, got labels {tuple(labels.shape)}")
-    if int(labels.min()) < 0:
-        raise ValueError(f"classes are counted from 0, got the label {int(labels.min())}")
+    require_labels(labels, n=len(codes), classes=int(labels.max()) + 1 if labels.numel() else 1)
     members = [codes[labels == k] for k in range(int(labels.max()) + 1)]
     if empty := [k for k, group in enumerate(members) if len(group) == 0]:
         raise ValueError(f"no code has the label {empty[0]}: a class without codes has no mean")
@@ -69,7 +68,7 @@ def principal_plane(codes: Tensor) -> Plane:
         raise ValueError(f"a plane needs codes of at least two dimensions, got {codes.shape[1]}")
     mean = codes.mean(dim=0)
     _, scale, directions = torch.linalg.svd(codes - mean, full_matrices=False)  # scale²: variance times N
-    if len(scale) < 2 or scale[0] == 0:
+    if len(scale) < 2 or (codes == codes[0]).all():
         raise ValueError("these codes do not spread: a plane needs at least two different ones")
     first = directions[:2]  # (2, D)
     largest = first.gather(1, first.abs().argmax(dim=1, keepdim=True))  # (2, 1)
@@ -174,3 +173,5 @@ def _require_ends(a: Tensor, b: Tensor, t: Tensor) -> None:
 def _require_codes(codes: Tensor) -> None:
     if codes.ndim != 2 or codes.numel() == 0:
         raise ValueError(f"codes must have shape (N, D) with N > 0, got {tuple(codes.shape)}")
+    if not codes.isfinite().all():
+        raise ValueError("codes must be finite, and some are NaN or infinite")

@@ -34,7 +34,7 @@ def kl_per_latent(mu: Tensor, logvar: Tensor) -> Tensor:
     _require_same_shape("mu", mu, "logvar", logvar)
     if mu.ndim != 2:
         raise ValueError(f"mu and logvar must have shape (B, D), one row per example; got {tuple(mu.shape)}")
-    return 0.5 * (mu**2 + logvar.exp() - logvar - 1)
+    return 0.5 * (mu**2 + (logvar.expm1() - logvar))  # exp(logvar) - 1 loses its digits where logvar is near 0
 
 
 def kl_with_free_bits(mu: Tensor, logvar: Tensor, *, free: float) -> Tensor:

@@ -147,6 +147,8 @@ class _Plane:
 
 
 def _whole_plane(z_dim: int, span: float) -> _Plane:
+    if z_dim == 1:
+        raise ValueError("a latent of size 1 has no plane: train a model with z_dim=2 or more")
     if z_dim != 2:
         raise ValueError(
             f"a latent of size {z_dim} is no plane: give images=, three images (3, C, H, W), for the plane through "

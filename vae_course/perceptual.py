@@ -5,6 +5,7 @@ be had, and otherwise the same construction on features of our own classifier of
 """
 
 import contextlib
+import http.client
 import json
 import threading
 import urllib.request
@@ -190,7 +191,7 @@ def _fetch(net: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _socket_timeout(TIMEOUT):  # seconds without a byte
             torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.split("-")[1])
-    except (OSError, RuntimeError) as error:  # RuntimeError: the checksum is wrong
+    except (OSError, RuntimeError, http.client.HTTPException) as error:  # RuntimeError: the checksum is wrong
         return f"{path} is missing, and its download failed ({error})"
     return ""
 
@@ -200,7 +201,10 @@ def _answers(url: str) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(_head(url), timeout=TIMEOUT):
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            urllib.request.urlopen(_head(url), timeout=TIMEOUT),
+        ):
             answered.set()
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -46,7 +46,9 @@ def image_grid(
         canvas[:, top : top + height, left : left + width] = image
     if ax is None:
         _, ax = plt.subplots(figsize=(0.62 * columns + 0.2, 0.62 * rows * height / width + 0.4))
-    ax.imshow(canvas.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(
+        canvas[0] if channels == 1 else canvas.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
     ax.set_yticks([(height + gap) * r + height / 2 for r in range(len(row_labels))], row_labels)
     ax.set_xticks([(width + gap) * c + width / 2 for c in range(len(column_labels))], column_labels)
     ax.xaxis.tick_top()

@@ -51,9 +51,13 @@ def slopes(rows: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     rows: "beta", "rate" and "distortion" each, in any order. Returns "low", "high", "slope" = (D₂ - D₁) / (R₁ - R₂)
     (NaN if both have one rate) and "excess", in nats: 0 if low <= slope <= high, as for exact minimisers of D + βR
     over one class of models. Above 0, one of the two is beaten by the other on its own objective, and falls short of
-    its minimum by at least that much. Raises ValueError as `sweep` does.
+    its minimum by at least that much. Raises ValueError as `sweep` does, and on a point that is not finite.
     """
     _require_betas([row["beta"] for row in rows])
+    for row in rows:
+        if not (math.isfinite(row["rate"]) and math.isfinite(row["distortion"])):
+            point = f"{row['rate']} and {row['distortion']} at β = {row['beta']}"
+            raise ValueError(f"rate and distortion must be finite, got {point}")
     return [_slope(first, second) for first, second in itertools.pairwise(sorted(rows, key=lambda row: row["beta"]))]
 
 

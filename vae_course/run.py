@@ -9,8 +9,8 @@ import math
 import signal
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,11 @@ from vae_course.random_state import random_state, set_random_state
 from vae_course.recipes import Recipe, objective
 from vae_course.stopping import stop_signals
 from vae_course.tracking import Metrics, Tracker
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 VALIDATED = 1000  # pictures at most: enough for a curve
 SHOWN = 16  # pictures of each grid
@@ -64,9 +69,9 @@ def train(
     is cut. validate_every and checkpoint_every: steps, by default an epoch. minutes: stop then, with a checkpoint.
     Ctrl-C and SIGTERM finish the step and write a checkpoint before KeyboardInterrupt or SystemExit.
 
-    Raises FileExistsError if the folder holds a run, ValueError on arguments that do not fit together,
-    FloatingPointError when the loss stops being finite, OSError when something cannot be written. Whatever happens,
-    the last checkpoint stays, and `resume` goes on from it.
+    Raises FileExistsError if the folder holds a run or another process trains in it, ValueError on arguments that do
+    not fit together, FloatingPointError when the loss stops being finite, OSError when something cannot be written.
+    Whatever happens, the last checkpoint stays, and `resume` goes on from it.
     """
     folder = Path(folder)
     if (folder / FILE).exists():
@@ -75,9 +80,14 @@ def train(
     feeding.examples(0, train=train_split, batch_size=recipe.batch_size, seed=seed)  # or ValueError: too few pictures
     epoch = len(train_split) // recipe.batch_size
     steps = recipe.epochs * epoch if steps is None else steps
-    for name, value in {"steps": steps, "accumulate": accumulate, "log_every": log_every, "keep": keep}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    validate_every = epoch if validate_every is None else validate_every
+    checkpoint_every = epoch if checkpoint_every is None else checkpoint_every
+    intervals = {"log_every": log_every, "validate_every": validate_every, "checkpoint_every": checkpoint_every}
+    for name, value in {"steps": steps, "accumulate": accumulate, "keep": keep, **intervals}.items():
+        if not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value}")
+    if not minutes >= 0:
+        raise ValueError(f"minutes must be at least 0, got {minutes}")
     precision = agreed_precision(precision, recipe, faces, cpu=cpu)
     plan = Plan(
         recipe=recipe,
@@ -88,13 +98,13 @@ def train(
         precision=precision,
         accumulate=accumulate,
         log_every=log_every,
-        validate_every=validate_every or epoch,
-        checkpoint_every=checkpoint_every or epoch,
+        validate_every=validate_every,
+        checkpoint_every=checkpoint_every,
         keep=keep,
         tracker=tracker,
         id=uuid.uuid4().hex[:12],
     )
-    with started(precision, tracker=tracker, folder=folder, cpu=cpu) as accelerator:
+    with started(precision, tracker=tracker, folder=folder, cpu=cpu) as accelerator, _alone(folder, accelerator):
         return Run(plan, faces, folder, accelerator).go(minutes)
 
 
@@ -118,8 +128,35 @@ def resume(
             f"these are not the pictures that the run in {folder} was trained on ({faces.words}): give it the same "
             "folder, or start a new run"
         )
-    with started(plan.precision, tracker=plan.tracker, folder=folder, cpu=cpu) as accelerator:
+    run = started(plan.precision, tracker=plan.tracker, folder=folder, cpu=cpu)
+    with run as accelerator, _alone(folder, accelerator):
         return Run(plan, faces, folder, accelerator, state=found[1] if found else None).go(minutes)
+
+
+@contextmanager
+def _alone(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the folder's lock in the main process: two runs would write over each other. A kill releases it."""
+    if not accelerator.is_main_process or fcntl is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    with open(folder / ".lock", "r+") as file:  # closing it releases the lock
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"another process is training in {folder}: wait for it, or choose another folder"
+            raise FileExistsError(message) from None
+        except OSError as error:  # a file system without locks; one left by a killed process would be worse than none
+            print(f"{folder} cannot be locked ({error}): take care that no second process trains in it")
+        yield
+
+
+def _cannot_write(folder: Path, error: OSError) -> OSError:
+    return OSError(f"the run's folder {folder} cannot be written ({error}): choose another")
 
 
 class Run:
@@ -472,7 +509,7 @@ def _prepare_folder(folder: Path, plan: Plan) -> None:
             (folder / name).mkdir(parents=True, exist_ok=True)
         plan.write(folder)
     except OSError as error:
-        raise OSError(f"the run's folder {folder} cannot be written ({error}): choose another") from error
+        raise _cannot_write(folder, error) from error
     checkpoints.clear_parts(folder / "checkpoints")
     for part in (folder / "pictures").glob(".*.png"):  # half drawn when a run was killed
         part.unlink()

@@ -41,11 +41,12 @@ def steps(full: T, fast: T) -> T:
 
 def report() -> str:
     """Versions, processor and accelerator, one a line: what a question about a lesson should quote."""
+    threads = torch.get_num_threads()
     rows = {
         "vae_course": vae_course.__version__,
         "Python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "ipywidgets")},
-        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "processor": f"{platform.machine()}, {threads} thread{'' if threads == 1 else 's'}",
         "accelerator": "none" if device().type == "cpu" else str(device()),
         "mode": "fast, for tests" if fast_mode() else "full",
     }

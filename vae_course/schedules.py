@@ -4,10 +4,12 @@ import math
 
 
 def one_cycle(step: int, steps: int, *, peak: float) -> float:
-    """The learning rate of one step: up in a straight line for 30 % of the steps, then down to zero along a cosine.
+    """The learning rate of one step: up in a straight line for 30 % of the steps, then towards zero along a cosine.
 
-    step counts from 0 to steps - 1. After L. N. Smith and N. Topin, "Super-Convergence", arXiv 1708.07120.
+    step counts from 0 to steps - 1. Raises ValueError on a step outside the training. After L. N. Smith and N.
+    Topin, "Super-Convergence", arXiv 1708.07120.
     """
+    _require_step(step, steps)
     rise = max(1.0, 0.3 * steps)
     if step < rise:
         return peak * min(1.0, (step + 1) / rise)
@@ -17,8 +19,8 @@ def one_cycle(step: int, steps: int, *, peak: float) -> float:
 def linear_annealing(step: int, steps: int, *, fraction: float = 0.5, peak: float = 1.0) -> float:
     """The weight β of the KL: from 0 in a straight line up to peak in the first `fraction` of the steps, then constant.
 
-    step counts from 0 to steps - 1. Raises ValueError as `cyclical_annealing` does, of which this is one cycle.
-    Bowman et al. 2016 (arXiv 1511.06349).
+    step counts from 0 to steps - 1. Raises ValueError as `cyclical_annealing` does, of which this is one cycle. The
+    idea is that of Bowman et al. 2016 (arXiv 1511.06349), whose β rises along a sigmoid.
     """
     return cyclical_annealing(step, steps, cycles=1, fraction=fraction, peak=peak)
 
@@ -31,8 +33,7 @@ def cyclical_annealing(step: int, steps: int, *, cycles: int = 4, fraction: floa
     """
     if steps < 1 or cycles < 1 or steps < cycles:
         raise ValueError(f"annealing wants at least one step a cycle, got {steps} steps for {cycles} cycles")
-    if not 0 <= step < steps:
-        raise ValueError(f"step must lie between 0 and {steps - 1}, got {step}")
+    _require_step(step, steps)
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must lie in (0, 1], got {fraction}: annealing over zero steps is none")
     if not (math.isfinite(peak) and peak >= 0):
@@ -48,8 +49,14 @@ def falling_beta(step: int, steps: int, *, start: float = 20.0) -> float:
     say. step counts from 0 to steps - 1; for `training.fit(..., beta=)`. Raises ValueError on a step outside the
     training, or a start below 1 or not finite.
     """
-    if not 0 <= step < steps:
-        raise ValueError(f"step must lie between 0 and {steps - 1}, got {step}")
+    _require_step(step, steps)
     if not (math.isfinite(start) and start >= 1):
         raise ValueError(f"start must be a finite number >= 1, from which β falls to 1, got {start}")
     return float(start ** max(0.0, 1 - 2 * step / steps))
+
+
+def _require_step(step: int, steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"a schedule wants at least one step, got {steps}")
+    if not 0 <= step < steps:
+        raise ValueError(f"step must lie between 0 and {steps - 1}, got {step}")

@@ -31,12 +31,24 @@ class Metrics:
 
 
 def read(folder: Path) -> list[dict[str, float]]:
-    """The rows of folder/metrics.jsonl, oldest first; a last line that a kill cut off is left out."""
+    """The rows of folder/metrics.jsonl, oldest first; a last line that a kill cut off is left out.
+
+    Raises ValueError, with the number of the line, on one that is no row.
+    """
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    return [_row(path, number, line) for number, line in enumerate(whole.splitlines(), 1)]
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, float]:
+    try:
+        row = json.loads(line)
+        row["step"]
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{path}, line {number}: no row of figures; delete the line, then resume") from None
+    return row
 
 
 def installed(tracker: str) -> list[str]:

@@ -50,6 +50,8 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr must be a finite number > 0, got {lr}")
     device = next(model.parameters()).device
     if precision == "auto":
         precision = _faster_precision(model, loss, [t[:batch_size].to(device) for t in train])
@@ -75,6 +77,8 @@ def fit(
         bar.set_postfix_str(f"loss {row.get('test_loss', row['loss']):.2f}")
         if after_epoch:
             after_epoch(epoch)
+    if not all(p.isfinite().all() for p in model.parameters()):  # no loss was computed after the last step
+        raise FloatingPointError("the last step left weights that are not finite: a lower learning rate may help")
     model.eval()
     return history
 
@@ -114,17 +118,20 @@ def evaluate(
     """
     data = _as_tuple(data)
     require_images(data[0])
-    device, was_training = next(model.parameters()).device, model.training
+    device, modes = next(model.parameters()).device, {module: module.training for module in model.modules()}
     model.eval()
     sums: dict[str, float] = {}
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        for batch in batches(*data, size=batch_size, shuffle=False):
-            terms = loss(model, *(t.to(device) for t in batch))
-            _require_per_example(terms, len(batch[0]))
-            for name, values in terms.items():
-                sums[name] = sums.get(name, 0.0) + values.sum().item()
-    model.train(was_training)
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            for batch in batches(*data, size=batch_size, shuffle=False):
+                terms = loss(model, *(t.to(device) for t in batch))
+                _require_per_example(terms, len(batch[0]))
+                for name, values in terms.items():
+                    sums[name] = sums.get(name, 0.0) + values.sum().item()
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
     return {name: total / len(data[0]) for name, total in sums.items()}
 
 

@@ -60,6 +60,8 @@ def load_run(run: Path | str) -> tuple[ImageVAE, Recipe, dict[str, Any]]:
     if found is None:
         raise FileNotFoundError(f"{run} holds no run: it should have checkpoints/ in it, or be a .safetensors file")
     path, state = found
+    if "plan" not in state:
+        raise WeightsError(f"{path} is no checkpoint of a run: there is no plan in it")
     recipe = Recipe.from_dict(state["plan"]["recipe"])
     return _model(path, state["average"] or state["model"], recipe), recipe, {"step": state["step"], **state["metrics"]}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_course.checks.answer import Answer, Finding
 from vae_course.checks.check import check
-from vae_course.checks.formula import Mistake, agree, examine_formula, named, not_finite
+from vae_course.checks.formula import Mistake, agree, examine_formula, named, not_finite, require_stable
 
 Array = NDArray[Any]
 
@@ -148,7 +148,7 @@ def log_inception_score(answer: Answer, seed: int) -> None:
     cases = [
         ((1.5 * torch.randn(N, K, generator=g) + preference[:K]).softmax(dim=1),) for N, K in ((6, 4), (3, 5), (8, 3))
     ]
-    meaning = "one for the whole crowd, in nats"
+    meaning = "the score of the whole crowd, in nats"
     examine_formula(answer, cases, information, INFORMATION_MISTAKES, meaning)
     cases.append((torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0]]),))  # nowhere a third class
     examine_formula(answer, cases, information, ZERO_MISTAKES, meaning)
@@ -956,6 +956,8 @@ def sampled_terms(answer: Answer, seed: int) -> None:
         hint = "Called twice with the same `eps` it gives two different results: use this noise, draw none."
         raise Finding("mistake", hint, "draws its own noise")
     examine_formula(answer, cases, right_terms, about_parts(cases), "rec and the KL, each (B,), in nats")
+    encode, decode, x, eps = cases[0]
+    require_stable(answer, (encode, lambda z: 30 * decode(z).tanh(), x, eps), right_terms)
     hint = "The numbers are right, but no gradient gets through {} to the encoder's {}: detach nothing."
     for term, part in zip(("rec", "the KL"), answer(*cases[0]), strict=True):
         for output, weight in zip(("mu", "logvar"), networks[0][2], strict=True):

@@ -544,7 +544,7 @@ def active_units(answer: Answer, seed: int) -> None:
         (encoded(kinds, sizes, threshold, g), threshold)
         for kinds, sizes, threshold in (
             (("active", "between", "once", "prior"), (6, 6, 4), 0.01),
-            (("faint", "active", "weak", "once"), (5, 8), 0.02),
+            (("faint", "active", "weak", "once"), (5, 8), 0.05),
             (("early", "constant", "active", "breathing"), (4, 9, 7), 0.03),
             (("stirring", "active", "prior", "narrow"), (8, 6, 5), 0.01),
         )

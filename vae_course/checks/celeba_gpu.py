@@ -445,8 +445,17 @@ def require_apart(average: nn.Module, model: nn.Module, now: Tensor) -> None:
     if any(each.data_ptr() in places for each in ours):
         hint = "The average and the model hold the same tensor, so the next step of training moves both: copy numbers."
         raise Finding("mistake", hint, "shares tensors with the model")
+    if not torch.is_grad_enabled():
+        torch.set_grad_enabled(True)  # what comes after the check would fail far from the cause
+        hint = (
+            "After the call gradients are off for everything that follows: `with torch.no_grad():` turns them on again."
+        )
+        raise Finding("mistake", hint, "gradients left off")
     if not torch.equal(parameters_to_vector(theirs).detach(), now):
         hint = "The model's own weights were changed. Training goes on with them: write into the average only."
+        raise Finding("mistake", hint, "changes the model")
+    if not model.training:
+        hint = "After the call the model is in its eval mode. Training goes on with it: leave that as it was."
         raise Finding("mistake", hint, "changes the model")
     if not all(each.requires_grad for each in theirs):
         hint = (
@@ -586,7 +595,7 @@ def ema_update(answer: Answer, seed: int) -> None:
     size = sum(p.numel() for p in small_model().parameters())
     cases = [
         (2 * rng.normal(size=size), rng.normal(size=(steps, size)), decay, first)
-        for steps, decay, first in ((4, 0.8, 1), (3, 0.95, 1), (2, 0.9, 7))
+        for steps, decay, first in ((4, 0.8, 1), (3, 0.95, 1), (2, 0.9, 30))
     ]
     several = Answer(lambda *case: followed(answer, *case), answer.name)
     try:
@@ -774,6 +783,15 @@ RESUME_MISTAKES = (
         numbered(lambda step, images, size, epoch: place(step, images, size)[1]),
     ),
     Mistake("the step in place of the epoch", EPOCHS.format("this is the step."), numbered(lambda step, *_: step)),
+    Mistake(
+        "a batch too short",
+        DROPPED.format(
+            "here it, or nothing at all, is returned. The step after the last whole batch opens a new epoch."
+        ),
+        when=lambda got, want: (
+            0 < sum(np.shape(g[1]) < np.shape(w[1]) for g, w in zip(got, want, strict=True)) < len(got)
+        ),
+    ),
 )
 
 
@@ -902,6 +920,14 @@ def scaled_along(*dims: int) -> Callable[[Tensor, Tensor], Tensor]:
     return made
 
 
+def normalised_along(*dims: int) -> Callable[[Tensor, Tensor], Tensor]:
+    def made(direction: Tensor, noise: Tensor) -> Tensor:
+        along = [dim for dim in dims if -direction.ndim <= dim]
+        return direction.norm() * noise / noise.norm(dim=along, keepdim=True)
+
+    return made
+
+
 INDEXED = "Labels of −1 and 1 in square brackets are taken as places: the last face and the second. Compare them first."
 ROWS = "The direction has the shape of one code: average over faces, along dim 0, and over nothing else."
 
@@ -1001,8 +1027,9 @@ DIRECTION_MISTAKES = (
         controls(
             "each part of the latent scaled by itself",
             "The norm has to run over all latents at once. Yours is taken along one dimension of the map.",
-            scaled_along(*dims),
+            way(*dims),
         )
+        for way in (scaled_along, normalised_along)
         for dims in ((0,), (-1,), (-2, -1))
     ),
     controls(

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from vae_course.checks.answer import Answer, Finding
 from vae_course.checks.check import check
-from vae_course.checks.formula import Case, Mistake, examine_formula, not_finite, with_plain_numbers
+from vae_course.checks.formula import (
+    Case,
+    Mistake,
+    examine_formula,
+    not_finite,
+    plain,
+    require_stable,
+    with_plain_numbers,
+)
 
 
 def labels(count: int, classes: int, g: torch.Generator) -> Tensor:
@@ -417,11 +425,19 @@ def conditional_terms(answer: Answer, seed: int) -> None:
             hint = "Called twice with the same `eps` it gives two results: use the noise that it is given, draw none."
             raise Finding("mistake", hint, "draws its own noise") from None
         raise
+    x, c, eps = cases[0][2:]
+    sure = (networks[0].encode, lambda z, c=None: 30 * networks[0].decode(z, c).tanh(), x, c, eps)
+    require_stable(answer, sure, both_terms)
     for weight in networks[0].weights.values():
         weight.requires_grad_()
-    rec, kl = answer(*cases[0])
+    nudges = torch.zeros(2, eps.shape[1], requires_grad=True).unbind()  # on mu and on logvar
+
+    def nudged(x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
+        return tuple(part + nudge for part, nudge in zip(networks[0].encode(x, c), nudges, strict=True))
+
+    rec, kl = answer(nudged, *cases[0][1:])
     of_encoder, of_decoder = ([networks[0].weights[name] for name in names] for names in (("x", "to q"), ("z", "to x")))
-    if not (reaches(rec, of_encoder + of_decoder) and reaches(kl, of_encoder)):
+    if not (reaches(rec, [*of_encoder, *of_decoder, *nudges]) and reaches(kl, [*of_encoder, *nudges])):
         hint = "The numbers are right, but gradients do not get through both terms to the networks: detach nothing."
         raise Finding("mistake", hint, "gradient cut off")
 
@@ -917,7 +933,8 @@ def repaired_variance(answer: Answer, seed: int) -> None:
         spread = (0.2 + 0.1 * c).view(-1, 1, 1, 1)
         images = (1 - spread) * pictures[c] + spread * torch.rand(len(c), *shape, generator=g)
         cases.append((images[order], c[order]))
-    examine_formula(with_plain_numbers(answer), cases, within_class, VARIANCE_MISTAKES, "one number")
+    number = Answer(lambda *case: plain(answer(*case)), answer.name)
+    examine_formula(number, cases, within_class, VARIANCE_MISTAKES, "averaged over classes")
 
 
 # ---- from ten bounds to one ---------------------------------------------------------------------------
@@ -1069,4 +1086,12 @@ def log_p_x(answer: Answer, seed: int) -> None:
         bounds += 0.5 * level * torch.arange(B)[:, None]  # no two images alike: each has a largest term of its own
         prior = 0.2 + torch.rand(classes, generator=g)
         cases.append((bounds.clamp(max=-0.1), (prior / prior.sum()).log()))
-    examine_formula(answer, cases, over_classes, MARGINAL_MISTAKES, "one number for each image, shape (B,), in nats")
+    meaning = "one number for each image, shape (B,), in nats"
+    examine_formula(answer, cases, over_classes, MARGINAL_MISTAKES, meaning)
+    apart = [(bounds + 300.0 * torch.eye(*bounds.shape) - 300, prior) for bounds, prior in cases]
+    hint = (
+        "Right while the bounds of an image are alike. Where one class fits by hundreds of nats better, exp leaves the "
+        "range of floats: take out the *largest* term of each image."
+    )
+    overflow = Mistake("overflow", hint, when=lambda got, want: not all(bool(torch.isfinite(one).all()) for one in got))
+    examine_formula(answer, apart, over_classes, (overflow,), meaning)

@@ -428,7 +428,7 @@ def scattered(rng: np.random.Generator, N: int, bins: int, low: float, high: flo
     bin_of_each = np.minimum((bins * rng.beta(1.2, 2.5, size=N)).astype(int), bins - 1)
     bin_of_each[:bins] = np.arange(bins)  # each holds one at least
     z = low + (bin_of_each + rng.uniform(0.1, 0.9, size=N)) * (high - low) / bins
-    return torch.tensor(rng.permutation([low, high, *z]), dtype=torch.float64)
+    return torch.tensor(rng.permutation([low, high, *z]), dtype=torch.float32)
 
 
 @check("08/binned", "Bins of equal width")
@@ -440,6 +440,7 @@ def binned(answer: Answer, seed: int) -> None:
             (40, 5, float(rng.uniform(-2.5, -2.0)), 6.5),
             (90, 12, float(rng.uniform(0.4, 0.6)), 2.5),
             (33, 4, float(rng.uniform(-9.0, -8.0)), 15.0),
+            (50, 6, float(rng.uniform(0.2, 0.3)), 0.005),  # narrow, and yet it varies
         )
     ]
     results: list[Any] = []
@@ -453,7 +454,7 @@ def binned(answer: Answer, seed: int) -> None:
     if not all(np.issubdtype(np.asarray(result).dtype, np.integer) for result in results):
         hint = f"The bins are right, as {np.asarray(results[0]).dtype}: counting wants whole numbers, so convert them."
         raise Finding("mistake", hint, "not whole numbers")
-    never = (torch.full((6,), float(rng.uniform(0.5, 2.0)), dtype=torch.float64), 7)
+    never = (torch.full((6,), float(rng.uniform(0.5, 2.0))), 7)
     try:
         still = in_one_array(plain(answer(*never)))
     except Finding as found:
@@ -618,7 +619,8 @@ def mig(answer: Answer, seed: int) -> None:
     for D, K in ((6, 3), (3, 4), (5, 5)):
         levels = rng.permutation([3, 5, 8, 13, 40])[:K]
         entropies = np.log(levels) * rng.uniform(0.8, 1.0, size=K)
-        cases.append((torch.tensor(rng.uniform(0.01, 0.6, size=(D, K)) * entropies), torch.tensor(entropies)))
+        information = rng.uniform(0.01, 0.6, size=(D, K)) * entropies
+        cases.append((torch.tensor(information).float(), torch.tensor(entropies).float()))
     tied = cases[0][0].clone()
     tied[4, 1] = tied[2, 1] = 1.1 * tied[:, 1].max()
     cases.append((tied, cases[0][1]))
@@ -810,7 +812,8 @@ def dci_disentanglement(answer: Answer, seed: int) -> None:
     cases = []
     for D, K in ((4, 3), (7, 5), (3, 6)):
         importance = rng.gamma(0.5, size=(D, K)) + 0.02
-        cases.append((torch.tensor(importance * rng.uniform(0.2, 3.0, size=(D, 1))),))
+        cases.append((torch.tensor(importance * rng.uniform(0.2, 3.0, size=(D, 1))).float(),))
+    cases[2] = (0.005 * cases[2][0],)  # importances have no unit
     with_zeros, with_dead = cases[1][0].clone(), cases[1][0].clone()
     with_zeros[0, 1] = with_zeros[3, :2] = 0
     with_dead[2] = with_dead[5] = 0
@@ -1030,8 +1033,8 @@ def groups_of(rng: np.random.Generator, G: int, L: int, D: int, K: int, dead: tu
     spread[np.arange(G), quiet] *= rng.uniform(0.2, 0.5, size=G)
     codes = rng.normal(size=(G, L, D)) * (spread * scale)[:, None] + rng.normal(size=(G, 1, D)) * scale
     scale[list(dead)] = 0
-    codes[:, :, list(dead)] = 1.3
-    return torch.tensor(codes), torch.tensor(factor), torch.tensor(scale)
+    codes[:, :, list(dead)] = 1.25
+    return torch.tensor(codes).float(), torch.tensor(factor), torch.tensor(scale).float()
 
 
 @check("08/factor_vote", "The vote of the FactorVAE score")
@@ -1039,8 +1042,9 @@ def factor_vote(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = [
         groups_of(rng, *sizes)
-        for sizes in ((30, 16, 6, 4, ()), (41, 24, 4, 5, ()), (36, 12, 7, 3, (1, 4)), (25, 20, 5, 5, (0,)))
+        for sizes in ((30, 16, 6, 4, ()), (42, 24, 4, 7, ()), (36, 12, 7, 3, (1, 4)), (25, 20, 5, 5, (0,)))
     ]
+    cases[1][1][cases[1][1] == 3] = 6  # one factor was never drawn
     meaning = "the votes, one latent's number for each group, and the score, one number"
     plainly = with_plain_results(answer)
     # first without dead latents, which would hide another mistake
@@ -1216,7 +1220,7 @@ def variance_shares(answer: Answer, seed: int) -> None:
     cases = []
     for settings, seeds, effect in ((4, 6, 0.1), (2, 3, 0.05), (6, 4, 0.03)):
         level = 0.4 + effect * rng.normal(size=(settings, 1))
-        cases.append((torch.tensor(level + 0.06 * rng.normal(size=(settings, seeds))),))
+        cases.append((torch.tensor(level + 0.06 * rng.normal(size=(settings, seeds))).float(),))
     both = with_plain_results(answer)
 
     def called(scores: Tensor) -> Any:

@@ -473,7 +473,7 @@ LOSS_MISTAKES = (
     ),
     Mistake(
         "both faults are still there",
-        "This is the published loss unchanged. Print its KL for μ = 0, σ = 0.1 and D = 1; it must be 1.808.",
+        "This is the faulty loss unchanged. Print its KL for μ = 0, σ = 0.1 and D = 1; it must be 1.808.",
         lambda rec, mu, logvar: rec - standard_kl_terms(mu, logvar).mean(axis=1),
     ),
     Mistake(

@@ -71,7 +71,7 @@ def require_kind(result: Any, true: Any, meaning: str) -> None:
     for one, expected in paired(result, true):
         tensor = isinstance(expected, torch.Tensor)
         if not (isinstance(one, torch.Tensor) if tensor else is_numpy(one)):
-            kind = "a tensor" if tensor else "a NumPy array or number"
+            kind = "a tensor" if tensor else "a NumPy array" if np.ndim(expected) else "a number"
             raise Finding("wrong type or shape", f"It should return {kind}, {meaning}; got {named(one)}.")
 
 
@@ -82,7 +82,9 @@ def is_numpy(value: Any) -> bool:
 def require_shape(result: Any, true: Any, meaning: str) -> None:
     for one, expected in paired(result, true):
         if np.shape(one) != np.shape(expected):
-            hint = f"It should return shape {tuple(np.shape(expected))}, {meaning}; got {tuple(np.shape(one))}."
+            number = "" if "number" in meaning else "one number, "
+            shape = f"shape {tuple(np.shape(expected))}, " if np.ndim(expected) else number
+            hint = f"It should return {shape}{meaning}; got shape {tuple(np.shape(one))}."
             raise Finding("wrong type or shape", hint)
 
 
@@ -98,6 +100,16 @@ def agree(result: Any, true: Any, rtol: float = 1e-4, atol: float = 1e-5) -> boo
         return len(result) == len(true) and all(agree(*both, rtol, atol) for both in paired(result, true))
     theirs, ours = as_float64(result), as_float64(true)
     return theirs.shape == ours.shape and bool(np.allclose(theirs, ours, rtol=rtol, atol=atol))
+
+
+def require_stable(answer: Answer, sure: Case, truth: Callable[..., Any]) -> None:
+    """Raise a `Finding` unless the answer is right for a decoder whose logits are far from 0, which the case has."""
+    if not agree(tuple(answer(*sure)), truth(*sure)):
+        hint = (
+            "Right for ordinary logits, but not for a decoder that is sure of its pixels: float32 rounds its "
+            "probabilities to 0 or 1. Compute the cost from the logits, without a sigmoid and without clipping."
+        )
+        raise Finding("mistake", hint, "unstable for a sure decoder")
 
 
 def plain(value: Any) -> Any:
@@ -129,8 +141,12 @@ def not_finite(got: list[Any], want: list[Any]) -> bool:
 
 
 def named(value: Any) -> str:
+    if isinstance(value, tuple) and hasattr(value, "values") and hasattr(value, "indices"):
+        return "the values together with their places, as `min(dim=…)` gives them: take `.values`"
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"{'a tensor' if isinstance(value, torch.Tensor) else 'an array'} of shape {tuple(value.shape)}"
     return "None (is there a `return`?)" if value is None else f"a {type(value).__name__}"
 
 
@@ -156,7 +172,7 @@ def shown_case(case: Case) -> str:
             words.append(str(as_float64(value).round(3).tolist()) if small else f"shape {tuple(np.shape(value))}")
         elif isinstance(value, (int, float)):
             words.append(f"{value:g}")
-        elif isinstance(value, (tuple, list)) and len(repr(value)) <= 60:
+        elif isinstance(value, (tuple, list, str)) and len(repr(value)) <= 60:
             words.append(repr(value))
         elif callable(value):
             words.append("a function")

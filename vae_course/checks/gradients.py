@@ -739,6 +739,8 @@ SAMPLE_HINTS = {
     "returns μ": "`decode` is given μ itself, without noise. A decoder has to see samples: z = μ + σε.",
     "ε left out": "`decode` is given μ + σ. The noise ε that multiplies σ is missing.",
     "noise alone": "`decode` is given the noise ε itself: neither μ nor σ enters.",
+    "no gradient to μ": "Through z no gradient reaches μ (the KL's own does): is μ detached, or made a plain number?",
+    "no gradient to σ": "Through z no gradient reaches logvar (the KL's own does): is σ or the whole noise detached?",
 }
 
 

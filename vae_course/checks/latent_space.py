@@ -506,6 +506,16 @@ DOT_IS_NOT_COSINE = (
     "The angle is taken from z0·z1 as it is. The cosine is the dot product of the two vectors divided by their norms."
 )
 
+TOO_EARLY = (
+    "Right for wide angles, but a straight line where Ω is 0.2 or 0.5: arc and line still differ there. Take the line "
+    "only where Ω is tiny, 0.001 for instance."
+)
+
+
+def straight_below(limit: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    return lambda a, b, t: straight(a, b, t) if true_angle(a, b) < limit else arc(a, b, t)
+
+
 SLERP_MISTAKES = (
     Mistake("the straight line", "This is the straight line. The arc turns the direction at an even rate.", straight),
     Mistake("a straight line, stretched", EVEN_RATE, stretched_line),
@@ -516,6 +526,7 @@ SLERP_MISTAKES = (
         DOT_IS_NOT_COSINE,
         lambda a, b, t: turned(a, b, t, raw_angle(a, b)),
     ),
+    *(Mistake("the straight line too early", TOO_EARLY, straight_below(limit)) for limit in (0.3, 0.6)),
     Mistake(
         "weights on the whole vectors",
         "The angle is right, but the sines weigh z0 and z1 themselves, so their norms do not mix evenly. Turn unit "
@@ -624,19 +635,42 @@ ONE_DIRECTION_MISTAKES = (
 )
 
 
+COSINES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    lambda a, b: unit(a) @ unit(b),
+    lambda a, b: (unit(a) * unit(b)).sum(),
+    lambda a, b: a @ b / (a.norm() * b.norm()),
+    lambda a, b: a @ b / a.norm() / b.norm(),
+    cosine,
+)
+
+
+def overshooting(g: torch.Generator) -> list[Tensor]:
+    """For each way to write the cosine a vector a, if found, for which rounding lifts that of a and 2a above 1."""
+    found = []
+    for written in COSINES:
+        draws = (torch.randn(6, generator=g) for _ in range(400))
+        found += [next((a for a in draws if written(a, 2 * a) > 1), torch.ones(6))]
+    return found
+
+
 @check("06/slerp", "The arc, for all ends")
 def slerp(answer: Answer, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
     cases: list[Case] = []
     # dot products below 1, so that an angle taken from them without the norms is a number, and a wrong one
-    for D, T, angle, lengths in ((5, 4, 1.3, (2.5, 1.3)), (3, 6, 2.4, (0.5, 1.9)), (7, 3, 0.5, (0.6, 1.4))):
+    for D, T, angle, lengths in (
+        (5, 4, 1.3, (2.5, 1.3)),
+        (3, 6, 2.4, (0.5, 1.9)),
+        (7, 3, 0.5, (0.6, 1.4)),
+        (4, 5, 0.2, (0.3, 1.2)),
+    ):
         ends = torch.linalg.qr(torch.randn(D, 2, generator=g))[0].T  # (2, D), orthonormal
         other = math.cos(angle) * ends[0] + math.sin(angle) * ends[1]
         cases.append((lengths[0] * ends[0], lengths[1] * other, torch.rand(T, generator=g).sort().values))
     examine_formula(answer, cases, latent.slerp, (*SLERP_MISTAKES, in_degrees(cases)), "one latent for each t, (T, D)")
     t, axis, z = torch.linspace(0, 1, 4), torch.tensor([0.0, 0.0, 2.0, 0.0]), torch.randn(6, generator=g)
     nearly = z + 1e-6 * torch.randn(6, generator=g)
-    of_one_direction = ((axis, 3 * axis, t), (z, 2 * z, t), (z, nearly, t))
+    of_one_direction = ((axis, 3 * axis, t), (z, 2 * z, t), (z, nearly, t), *((a, 2 * a, t) for a in overshooting(g)))
     try:
         examine_formula(answer, of_one_direction, straight, ONE_DIRECTION_MISTAKES, "one latent for each t, (T, D)")
     except Finding as found:

@@ -176,7 +176,7 @@ def encoder_budget(answer: Answer, seed: int) -> None:
     cases = (
         ((3, 20, 30), [(a, 3, 2, 1), (b, 4, 2, 1), (c, 5, 3, 2)]),
         ((2, 17, 28), [(b, 3, 2, 1), (d, 3, 1, 1)]),
-        ((1, 28, 23), [(d, 5, 2, 0)]),
+        ((1, 26, 23), [(d, 5, 2, 0)]),  # halves that Python's round sends up, too
     )
     examine_formula(with_plain_numbers(answer), cases, chain, BUDGET_MISTAKES, "channels, height, width and parameters")
 

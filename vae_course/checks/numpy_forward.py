@@ -245,11 +245,28 @@ GAUSSIAN_MISTAKES = (
 )
 
 
+CUT_OFF = Mistake(
+    "cut off at 0",
+    "A log-density may be positive: where σ is small, a density is larger than 1.",
+    lambda x, mean, var: np.minimum(gaussian(x, mean, var), 0),
+)
+OUT_OF_RANGE = Mistake(
+    "the density leaves the range of floats",
+    "Right for small images, but for 784 pixels with σ = 0.01 the density itself is 0 or infinite in the computer. "
+    "Write down the logarithm of the density, and never the density.",
+    when=lambda got, want: not np.isfinite(got[0]).all(),
+)
+
+
 @check("02/gaussian_log_likelihood", "Log-likelihood of a Gaussian decoder")
 def gaussian_log_likelihood(answer: Answer, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cases = [(*rng.random((2, B, P)), var) for B, P, var in ((4, 3, 0.3), (2, 7, 2.5), (3, 5, 0.04))]
-    examine_formula(answer, cases, gaussian, GAUSSIAN_MISTAKES, "one log-likelihood for each image, in nats")
+    meaning = "one log-likelihood for each image, in nats"
+    examine_formula(answer, cases, gaussian, (*GAUSSIAN_MISTAKES, CUT_OFF), meaning)
+    x = rng.random((2, 784))  # an image that fits its mean, and one that is far from it
+    sharp = (x, x + np.array([[0.001], [0.9]]), 1e-4)
+    examine_formula(answer, [sharp], gaussian, (OUT_OF_RANGE, CUT_OFF), meaning)
 
 
 # ---- the mean of many reconstructions -----------------------------------------------------------------
@@ -536,7 +553,7 @@ REC_MISTAKES = (
     ),
     Mistake(
         "still squashed twice",
-        "This is the published function unchanged: a loss that takes logits is given sigmoid(logits).",
+        "This is the faulty function unchanged: a loss that takes logits is given sigmoid(logits).",
         lambda logits, x: cost_of_images(logistic(logits), x),
     ),
     Mistake(

@@ -43,8 +43,8 @@ HINTS = {
         "The noise has the same width for every logvar. Each number has to be scaled by its own σ = exp(½ logvar)."
     ),
     "no gradient": (
-        "Neither μ nor logvar gets a gradient from z: `.sample()`, `torch.normal`, `no_grad` and `.detach()` cut the "
-        "record. Write z as a sum and a product of μ, σ and noise."
+        "Neither μ nor logvar gets a gradient from z: `.sample()`, `no_grad` and `.detach()` cut the record, and "
+        "`torch.normal` passes zeros back. Write z as a sum and a product of μ, σ and noise."
     ),
     "no gradient to μ": "No gradient reaches μ: does it enter, and is it detached or turned into plain numbers?",
     "no gradient to σ": "No gradient reaches logvar: does σ enter, and is it or the whole noise detached?",

@@ -141,7 +141,7 @@ def secret_cells(sheet: Sheet) -> frozenset[str]:
 def up_to_the_last_check(nb: NotebookNode, sheet: Sheet) -> NotebookNode:
     """What comes after, such as a training run of the learner's own, can earn nothing by itself."""
     judged = {task.grade_id for task in sheet.tasks if not task.manual}
-    last = max(place for place, cell in enumerate(nb.cells) if cell.id in judged)
+    last = max((place for place, cell in enumerate(nb.cells) if cell.id in judged), default=-1)
     return NotebookNode({**nb, "cells": nb.cells[: last + 1]})
 
 

@@ -87,14 +87,13 @@ def _drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The drawn digits, from the cache, or drawn and put there; a damaged file is drawn again."""
     drawing = hashlib.sha256(Path(digits.__file__).read_bytes()).hexdigest()[:12]
     path = cache.folder() / f"drawn-digits-{drawing}.npz"
+    if (kept := _kept(path)) is not None:  # without the lock, which a cache that may only be read refuses
+        return kept
     drawn = None
     try:
         with cache.lock("drawn-digits"):
-            if path.exists():
-                try:
-                    return _read_npz(path)
-                except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-                    print(f"digits: {path.name} in the cache is damaged ({error}), drawing again")
+            if (kept := _kept(path)) is not None:  # another process has drawn them meanwhile
+                return kept
             drawn = _draw()
             with cache.atomic(path) as part, open(part, "wb") as file:
                 np.savez(file, *(t.numpy() for t in drawn))
@@ -102,6 +101,17 @@ def _drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     except OSError as error:
         print(f"digits: cannot keep the drawn digits in {cache.folder()} ({error}); set VAE_COURSE_CACHE")
         return drawn or _draw()
+
+
+def _kept(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """What the cache holds; None if there is nothing, or if it is damaged, which is said."""
+    if not path.exists():
+        return None
+    try:
+        return _read_npz(path)
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        print(f"digits: {path.name} in the cache is damaged ({error}), drawing again")
+        return None
 
 
 def _read_npz(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:

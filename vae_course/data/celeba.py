@@ -499,10 +499,12 @@ def _decode_all(root: Path, names: list[str], size: int, crop: str | None, folde
             picture, shape = result
             data = picture.tobytes()
             file.write(data)
-            digest.update(name.encode() + data)
+            digest.update(os.fsencode(name) + data)
             shapes[shape] += 1
             kept.append(number)
         file.truncate(file.tell() + len(left_out) * size * size * 3)  # rows that nobody reads
+        file.flush()
+        os.fsync(file.fileno())  # on the disk before index.json, which says that they are whole
     index: dict[str, Any] = {"kept": kept, "left_out": left_out, "shapes": dict(shapes), "digest": digest.hexdigest()}
     index["checksum"] = _digest(index)
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")

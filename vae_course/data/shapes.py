@@ -52,7 +52,7 @@ def render(factors: Tensor) -> Tensor:
 
 def _draw(factors: Tensor) -> Tensor:
     """(n, 5) -> (n, 1, 64, 64)."""
-    shape, scale, rotation, x, y = factors.T  # each (n,)
+    shape, scale, rotation, x, y = factors.long().T  # each (n,); as bytes they would be taken for masks
     radius, angle = _per_image(RADII[scale]), _per_image(ROTATIONS[rotation])
     pixel = torch.arange(SIDE) + 0.5
     right = pixel - _per_image(CENTRES[x])  # (n, 1, 64)

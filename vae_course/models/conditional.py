@@ -70,4 +70,4 @@ class ConditionalVAE(nn.Module):
 
     def _beside(self, rows: Tensor, c: Tensor, sees: bool) -> Tensor:
         require_labels(c, n=len(rows), classes=self.classes)  # also where nobody looks at them
-        return torch.cat([rows, F.one_hot(c, self.classes).to(rows.dtype)], dim=1) if sees else rows
+        return torch.cat([rows, F.one_hot(c.long(), self.classes).to(rows.dtype)], dim=1) if sees else rows
