@@ -385,8 +385,8 @@ for row in linear:
         f"β = {row['beta']:g}", (60, row["beta"] * VAR), ha="right", va="bottom", fontsize=8
     )
 ax.set_yscale("log")
-ax.yaxis.set_major_formatter("{x:g}")
-ax.yaxis.set_minor_formatter("{x:g}")
+ax.minorticks_off()
+ax.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
 plots.show(
     ax,
     alt="The eigenvalues of the pixel covariance, falling, on a logarithmic axis, cut by one horizontal line for each β.",
