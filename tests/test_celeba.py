@@ -433,6 +433,15 @@ def mixed(tmp_path):
     return folder, colours
 
 
+def test_pictures_are_resized_by_pillows_lanczos_filter(tmp_path):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8))
+    picture.save(tmp_path / "a.png")
+    pixels, shape = celeba.decode(tmp_path / "a.png", 16)
+    assert shape == "50x50"
+    assert np.array_equal(pixels, np.asarray(picture.resize((16, 16), Image.Resampling.LANCZOS)))
+    assert not np.array_equal(pixels, np.asarray(picture.resize((16, 16), Image.Resampling.BICUBIC)))
+
+
 def test_a_name_that_is_no_utf8_is_a_name(tmp_path):
     for n in range(20):
         Image.new("RGB", (20, 20), (12 * n, 0, 0)).save(tmp_path / f"{n:02d}.png")

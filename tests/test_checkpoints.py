@@ -27,6 +27,15 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == [path]  # no half of it beside
 
 
+def test_the_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("synced"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("named"), replace(*paths)))
+    checkpoints.save(tmp_path, 1, state(1))
+    assert done[:2] == ["synced", "named"]
+
+
 def test_the_newest_few_are_kept(tmp_path: Path) -> None:
     for step in (1, 20, 3, 100_000_000):
         checkpoints.save(tmp_path, step, state(step), keep=2)

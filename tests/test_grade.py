@@ -144,6 +144,16 @@ def test_a_damaged_zip_is_one_learners_problem(method: int) -> None:
             assert item.problem or item.notebook is not None
 
 
+def test_a_zip_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        for name in ("a.ipynb", "b.ipynb"):
+            out.writestr(name, " " * 800)
+    monkeypatch.setattr(handed_in, "LARGEST_ZIP", 1000)
+    (item,) = handed_in._read_zip("Ann", "x.zip", packed.getvalue())
+    assert "unpack to more than" in item.problem
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names and asks rights for links")
 def test_every_learner_is_found_once_with_the_reason(course: Path, sheet: Sheet) -> None:
     folder = course / "handed-in"

@@ -15,6 +15,7 @@ from vae_course.losses import (
     negative_elbo,
     reconstruction_loss,
     reparameterize,
+    standard_normal,
 )
 
 SHAPE = (5, 2, 3, 7)  # several images, two channels, not square
@@ -82,6 +83,12 @@ def test_kl_is_positive_except_at_the_prior(seed):
     assert (kl_to_standard_normal(zeros, zeros) == 0).all()
     for name, small in {"mu": (1e-3, 0), "logvar up": (0, 1e-3), "logvar down": (0, -1e-3)}.items():
         assert (kl_to_standard_normal(zeros + small[0], zeros + small[1]) > 0).all(), name
+
+
+def test_noise_has_the_precision_of_what_it_goes_with():
+    for dtype in (torch.float32, torch.float64):
+        noise = standard_normal((2, 3), like=torch.zeros(1, dtype=dtype), generator=torch.Generator().manual_seed(0))
+        assert (noise.shape, noise.dtype) == ((2, 3), dtype)
 
 
 @pytest.mark.parametrize("scale", [1e-2, 1e-3, 1e-4])

@@ -338,23 +338,43 @@ def test_a_full_disk_stops_the_run_with_its_last_checkpoint(tmp_path: Path, monk
     assert checkpoints.newest(tmp_path / "checkpoints")
 
 
+def test_validation_judges_the_moving_average(tmp_path: Path) -> None:
+    rows = train(tmp_path, recipe={"ema": 0.9}, validate_every=20)
+    average, recipe, _ = weights.load(tmp_path / "weights.safetensors")
+    newest = checkpoints.newest(tmp_path / "checkpoints")
+    assert newest
+    now = recipe.build()
+    now.load_state_dict(newest[1]["model"])
+    faces = toy_faces()
+    chosen = faces.splits["valid"]
+    eps = keyed.validation_noise(chosen, average.z_shape, seed=0)
+    with torch.no_grad():
+        losses = [objective(recipe, m.eval(), faces.batch(chosen), eps)["loss"].mean() for m in (average, now)]
+    (found,) = (row["valid_loss"] for row in rows if "valid_loss" in row)
+    assert found == pytest.approx(losses[0].item(), rel=1e-5)
+    assert found != pytest.approx(losses[1].item(), rel=1e-3)
+
+
 def test_a_second_process_in_the_folder_is_refused(tmp_path: Path) -> None:
     train(tmp_path, minutes=0)
     code = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True)"
     code += "; time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / ".lock")], stdout=subprocess.PIPE) as other:
-        assert other.stdout
-        other.stdout.readline()
-        with pytest.raises(FileExistsError, match=f"another process is training in {tmp_path}"):
-            run.resume(tmp_path, toy_faces(), cpu=True)
-        other.kill()  # which releases its lock
+        try:
+            assert other.stdout
+            other.stdout.readline()
+            with pytest.raises(FileExistsError, match=f"another process is training in {tmp_path}"):
+                run.resume(tmp_path, toy_faces(), cpu=True)
+        finally:
+            other.kill()  # which releases its lock
     assert run.resume(tmp_path, toy_faces(), cpu=True)[-1]["step"] == 20
 
 
-def test_a_damaged_row_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", ["\0\0\0", '{"loss": 1.0}', "[1, 2]", "3"])
+def test_a_damaged_row_is_named(row: str, tmp_path: Path) -> None:
     train(tmp_path, minutes=0)
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write("\0\0\0\n")
+        file.write(f"{row}\n")
     lines = len((tmp_path / "metrics.jsonl").read_text().splitlines())
     with pytest.raises(ValueError, match=rf"metrics.jsonl, line {lines}: no row of figures"):
         run.resume(tmp_path, toy_faces(), cpu=True)
