@@ -82,7 +82,8 @@ ax = plots.curves(
     xlabel="x",
     ylabel="density",
 )
-ax.hist(x, bins=80, density=True, color="0.85", zorder=0)
+ax.hist(x, bins=80, density=True, color="0.85", zorder=0, label="samples of x")
+ax.legend(frameon=False, fontsize=9)
 plots.show(
     ax,
     alt="A grey histogram of samples, the marginal density that follows it, and three bumps that add up to the marginal.",
@@ -223,6 +224,7 @@ shade = ax.pcolormesh(plane[..., 0], plane[..., 1], np.exp(log_p), cmap="cividis
 ax.plot(*curve(np.linspace(-3, 3, 300)).T, color="white", lw=1)
 ax.plot(*x_star, "o", color=plots.RED)
 ax.annotate("x*", x_star, color="white", xytext=(6, -4), textcoords="offset points")
+ax.annotate("m(z)", curve(np.zeros(1))[0], color="white", xytext=(6, 4), textcoords="offset points")
 ax.set(xlim=(-3, 3), ylim=(-2, 2), xlabel="x₁", ylabel="x₂")
 ax.set_title("The marginal is a tube around the decoder's curve", fontsize=10)
 fig.colorbar(shade, label="p(x)")
