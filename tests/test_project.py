@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import vae_course
+from vae_course import results
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -91,6 +92,21 @@ def test_readme_and_ledger_hold_what_was_measured():
     command = [sys.executable, str(ROOT / "benchmarks" / "ledger.py"), "--check"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_sliders_and_pad_are_as_quick_and_as_small_as_they_promise():
+    """A slider's picture comes at most a third later than that of a slider which only shows a ready one."""
+    sliders = results.load("sliders")["figures"]["median"]
+    assert sliders["kernel_ms"] <= 5
+    assert sliders["browser_over_floor"] <= 4 / 3
+    assert sliders["browser_ratio"] <= 1 / 2  # of interact's time with matplotlib
+    assert sliders["drag_ratio"] <= 1 / 2
+    pads = results.load("pad")["figures"]["table"]
+    assert pads[0]["in a notebook (kB)"] <= 300
+    for pad in pads:
+        assert pad["as a file (kB)"] <= 1500
+        assert pad["largest difference (255ths)"] <= 2
+        assert pad["frames a second"] >= 30
 
 
 def test_comparison_with_the_peer_is_within_what_was_promised():
