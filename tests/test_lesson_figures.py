@@ -74,6 +74,8 @@ def test_03_gradients() -> None:
     assert found["autograd_error"] <= 1e-6
     assert found["mean_image"] == pytest.approx(206, abs=1)  # a decoder that ignores z
     assert found["test_loss"] <= 140
+    variance = found["vae_variance"]  # what the text says of a full training
+    assert variance["score function"] > 100 * variance["score function with baseline"] > 200
 
 
 def test_04_convolutional_vae() -> None:
