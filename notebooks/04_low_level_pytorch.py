@@ -517,7 +517,9 @@ for name, value in known.items():
 #
 # Suppose somebody averages everything, "to be independent of the image size": mean cross-entropy over 784 pixels, mean KL over 20 latents. By the same count, $\beta = 784/20 = 39.2$. We train with sums and this β, which is the same loss multiplied by 784.
 #
-# **Predict:** what will the reconstructions look like? Beside it we train the same network, from the same first weights and for as long, with β = 1.
+# For comparison we train the same network, from the same first weights and for as long, with β = 1.
+#
+# **Predict:** what will the reconstructions look like with either?
 
 # %%
 rows = {"original": test_x[:10]}

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # starts kernels: `make check` goes without
+
 ANSWER = '"grade": false, "locked": false, "schema_version": 3, "solution": true, "task": false'
 CHECK = '"grade": true, "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false'
 FILES = {

@@ -35,6 +35,7 @@ VERSIONS = ["3.14", "3.13", "3.12", "3.11"]  # best first; pyproject.toml's requ
 LAB, ALL = "lab", "lab,teach,train,dev"
 NOTEBOOKS = ["notebooks", "solutions", "exercises"]
 SPREAD = ["-n", "2", "--dist", "loadfile"]  # two pytest workers, a file of tests to each
+QUICK = "not slow and not browser and not colab"
 SETTINGS = ["OPEN", "PORT", "TORCH_BACKEND", "PEER", "REPO", "N", "ASSIGNMENT", "ARGS"]
 PATHS = ["VAE_COURSE_DATA", "VAE_COURSE_CACHE", "CELEBA_ROOT", "SUBMISSIONS"]
 # Answers "Would you like to get notified about official Jupyter news?"; the option news_url does not.
@@ -457,7 +458,7 @@ def check() -> int:
         [*python, "ruff", "format", "--check"],
         [*python, "mypy"],
         [PYTHON, os.path.join("tools", "build_notebooks.py"), "--check"],
-        [*python, "pytest", "-q", *SPREAD, "-m", "not slow and not browser and not colab", "tests", *arguments()],
+        [*python, "pytest", "-q", *SPREAD, "-p", "no:nbval", "-m", QUICK, "tests", *arguments()],
     ]
     env = dict(os.environ, **test_environment(VAE_COURSE_FAST="1"))
     env = {key: value for key, value in env.items() if value is not None}
